@@ -1,0 +1,68 @@
+"""The few batched reads that evaluation needs, all at one snapshot (DESIGN D2).
+
+An evaluator gathers what its whole frontier needs and asks once a round, so that over a network
+the number of round trips grows with the depth of the graph and not with its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class Probe(NamedTuple):
+    """Is `object#relation@subject` stored? For the wildcard tuple `subject_id` is `*`."""
+
+    object_type: str
+    object_id: str
+    relation: str
+    subject_type: str
+    subject_id: str
+    subject_relation: str
+
+
+class Scan(NamedTuple):
+    """Every stored subject of `object#relation`; only those with a subject relation if asked."""
+
+    object_type: str
+    object_id: str
+    relation: str
+    only_usersets: bool
+
+
+class Edge(NamedTuple):
+    """One stored tuple, seen from its object: the subject, and what the tuple depends on.
+
+    `caveat` and `context` are "" for none; `expires_at` is aware, UTC. Expired tuples are
+    returned too: the evaluator, which holds `now`, leaves them out.
+    """
+
+    subject_type: str
+    subject_id: str
+    subject_relation: str
+    caveat: str = ""
+    context: str = ""
+    expires_at: datetime | None = None
+
+
+class Reader(Protocol):
+    """Reads the tuples of one store at one snapshot.
+
+    For example, with `doc:1#viewer@group:eng#member` and `doc:1#viewer@user:ann` stored,
+    `fetch([Probe("doc", "1", "viewer", "user", "ann", "")], [Scan("doc", "1", "viewer", True)])`
+    is `([Edge("user", "ann", "")], [[Edge("group", "eng", "member")]])`.
+
+    Not promised: any order among the edges of a scan; that a tuple fits the schema.
+    """
+
+    async def fetch(
+        self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
+    ) -> tuple[Sequence[Edge | None], Sequence[Sequence[Edge]]]:
+        """One answer a probe (None: not stored) and one list a scan, in the order asked.
+
+        If the scans together hold more than `limit` tuples, raises BudgetExceeded("reads") rather
+        than returning a part. Raises SnapshotExpired when the snapshot has left the history
+        window and Unavailable when the store cannot be reached.
+        """
+        ...

@@ -1,0 +1,208 @@
+"""What the engine is asked and what it answers: frozen values, wire-free, validated in parts.
+
+Times are aware UTC datetimes; contexts are plain JSON objects as `engine.jsontext` parses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engine.decision import Decision
+from engine.errors import EngineError
+from engine.store.protocol import Precondition, TupleFilter, Update
+from engine.tuples import Object, RelationTuple, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class MinimizeLatency:
+    """The newest snapshot this node knows; at most the staleness bound old (DESIGN D5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConsistent:
+    """The head, asked of the source of truth for this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeastAsFresh:
+    """Any snapshot at or after the zookie's."""
+
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtExactSnapshot:
+    """The zookie's own snapshot, inside the history window."""
+
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtTime:
+    """The newest snapshot committed at or before a moment inside the history window."""
+
+    moment: datetime
+
+
+Consistency = MinimizeLatency | FullyConsistent | AtLeastAsFresh | AtExactSnapshot | AtTime
+MINIMIZE_LATENCY = MinimizeLatency()
+FULLY_CONSISTENT = FullyConsistent()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Is `subject` a member of `object#relation` (a relation or a permission)?
+
+    `contextual_tuples` count as stored for this check alone and replace stored tuples of the same
+    identity; they are validated against the schema like a write.
+    """
+
+    object: Object
+    relation: str
+    subject: Subject
+    context: Mapping[str, Any] = field(default_factory=dict)
+    contextual_tuples: Sequence[RelationTuple] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """A decision and the zookie of the snapshot it was computed at."""
+
+    decision: Decision
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """One decision or error per check, in order, all at one snapshot."""
+
+    results: tuple[Decision | EngineError, ...]
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    """One page of tuples in identity order; `cursor` is None at the end."""
+
+    tuples: tuple[RelationTuple, ...]
+    cursor: str | None
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """Updates and preconditions, all or nothing; `metadata` is kept with the revision."""
+
+    updates: Sequence[Update]
+    preconditions: Sequence[Precondition] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAnswer:
+    """One of `created updated unchanged deleted absent` per update."""
+
+    zookie: str
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    """Delete by filter, up to `limit` (None: the service's maximum)."""
+
+    filter: TupleFilter
+    preconditions: Sequence[Precondition] = ()
+    limit: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAnswer:
+    """`complete` says that no tuple is left that matches."""
+
+    deleted: int
+    complete: bool
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaAnswer:
+    """The schema in force at a snapshot."""
+
+    text: str
+    language: str
+    version: int
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaWritten:
+    """A schema write: its version and zookie, the differences to the one before, and warnings.
+
+    After a dry run `version` and `zookie` are those that are in force, and `blocked_by` names
+    stored tuples that would keep the write from being done.
+    """
+
+    version: int
+    zookie: str
+    changes: tuple[Mapping[str, str], ...]
+    warnings: tuple[Mapping[str, Any], ...]
+    blocked_by: tuple[RelationTuple, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One revision for a watcher, or a heartbeat when it holds no change and `heartbeat` is set.
+
+    Everything up to `zookie` has been delivered when the event arrives.
+    """
+
+    zookie: str
+    changes: tuple[tuple[str, RelationTuple], ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    schema_changed: bool = False
+    heartbeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandNode:
+    """A node of the userset tree (Zanzibar paper §2.4.5).
+
+    `kind` is `union`, `intersection`, `exclusion` (two children: base, subtracted), `all` (every
+    child must grant, and there is at least one), or `leaf`. A leaf lists the subjects of stored
+    tuples as they stand: usersets are not followed. `caveat` and `context` ("" for none) and
+    `expires_at` of a leaf's subjects stand beside each subject; on an inner node they are those
+    of the tuple that was walked to reach it.
+    """
+
+    kind: str
+    object: Object
+    relation: str
+    children: tuple[ExpandNode, ...] = ()
+    subjects: tuple[ExpandSubject, ...] = ()
+    via: ExpandSubject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandSubject:
+    """A subject of a stored tuple with what the tuple depends on."""
+
+    subject: Subject
+    caveat: str = ""
+    context: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandAnswer:
+    """The userset tree of `object#relation` at one snapshot."""
+
+    tree: ExpandNode
+    zookie: str

@@ -1,0 +1,327 @@
+"""What the engine asks of storage, at the level of meaning: tuples, revisions, snapshots.
+
+One `Storage` holds many stores (tenants). Each store has its own revisions 0, 1, 2, ... in commit
+order without gaps (DESIGN D4); revision 0 is the store as created, with no schema and no tuples.
+Two implementations pass one contract suite: `memory` and `postgres`.
+
+Every method may raise Unavailable; methods that take a store id raise StoreNotFound when that
+store is gone. Writes raise OutcomeUnknown when the connection was lost around the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from engine.reader import Reader
+from engine.tuples import RelationTuple
+
+
+class StoreRecord(NamedTuple):
+    """A store. `id` is 32 random hex digits and never reused; names may be."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+class Snapshot(NamedTuple):
+    """One revision of one store: what every answer is computed at.
+
+    `stamp` is the revision's random unsigned 64-bit number, which tells this lineage from that of
+    a restored or recreated store; `schema_version` is 0 while the store has no schema.
+    `committed_at` never decreases with the revision.
+    """
+
+    store_id: str
+    revision: int
+    stamp: int
+    schema_version: int
+    committed_at: datetime
+
+
+class Head(NamedTuple):
+    """A store's newest snapshot, and the oldest revision that can still be read."""
+
+    snapshot: Snapshot
+    oldest_revision: int
+
+
+class SchemaRecord(NamedTuple):
+    """One version of a store's schema as it was written. `language` is `zed` or `fga`."""
+
+    version: int
+    text: str
+    language: str
+
+
+class TupleFilter(NamedTuple):
+    """Tuples whose parts equal the parts given. None means any; `subject_relation=""` means
+    subjects without a relation. The wildcard subject has `subject_id="*"`."""
+
+    object_type: str | None = None
+    object_id: str | None = None
+    relation: str | None = None
+    subject_type: str | None = None
+    subject_id: str | None = None
+    subject_relation: str | None = None
+
+
+class Shape(NamedTuple):
+    """The form of stored tuples that a schema write would no longer allow; None means any."""
+
+    object_type: str
+    relation: str
+    subject_type: str | None = None
+    subject_relation: str | None = None
+    wildcard: bool | None = None
+    caveat: str | None = None
+    expiration: bool | None = None
+
+
+class UpdateOp(StrEnum):
+    """What a write does with one tuple."""
+
+    TOUCH = "touch"
+    CREATE = "create"
+    DELETE = "delete"
+
+
+class UpdateResult(StrEnum):
+    """What became of one update: touch and create give the first three, delete the last two."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    ABSENT = "absent"
+
+
+class Update(NamedTuple):
+    """One update. A delete looks at the tuple's identity alone."""
+
+    op: UpdateOp
+    tuple: RelationTuple
+
+
+class PreconditionOp(StrEnum):
+    """Whether a precondition wants a living tuple that its filter matches, or none."""
+
+    MUST_MATCH = "must_match"
+    MUST_NOT_MATCH = "must_not_match"
+
+
+class Precondition(NamedTuple):
+    """Held true under the write's lock, before any of its updates, at the write's `now`."""
+
+    op: PreconditionOp
+    filter: TupleFilter
+
+
+class Idempotency(NamedTuple):
+    """A client's key and the digest of the whole request it was sent with."""
+
+    key: str
+    digest: bytes
+
+
+class WriteCommand(NamedTuple):
+    """All or nothing. `schema_version` is the one the updates were validated against.
+
+    `metadata` is canonical JSON text, "" for none; `actor` names the key that asked. Tuples that
+    are expired at `now` count as absent for preconditions, `create` and results.
+    """
+
+    updates: Sequence[Update]
+    preconditions: Sequence[Precondition]
+    schema_version: int
+    now: datetime
+    metadata: str = ""
+    actor: str = ""
+    idempotency: Idempotency | None = None
+
+
+class WriteOutcome(NamedTuple):
+    """The snapshot that holds the write (the head if nothing changed) and a result per update."""
+
+    snapshot: Snapshot
+    results: tuple[UpdateResult, ...]
+    replayed: bool = False
+
+
+class DeleteCommand(NamedTuple):
+    """Delete up to `limit` tuples that match, in tuple order, as one revision."""
+
+    filter: TupleFilter
+    preconditions: Sequence[Precondition]
+    limit: int
+    now: datetime
+    metadata: str = ""
+    actor: str = ""
+    idempotency: Idempotency | None = None
+
+
+class DeleteOutcome(NamedTuple):
+    """How many were deleted, and whether none that match are left. `objects` lists the objects
+    touched as (type, id), for announcements; it is empty on a replay."""
+
+    snapshot: Snapshot
+    deleted: int
+    complete: bool
+    objects: tuple[tuple[str, str], ...] = ()
+    replayed: bool = False
+
+
+class SchemaCommand(NamedTuple):
+    """Replace the schema if the current version is still `expected_version` and no living tuple
+    has one of the `removed` shapes. Text equal to the current one changes nothing."""
+
+    text: str
+    language: str
+    expected_version: int
+    removed: Sequence[Shape]
+    now: datetime
+    metadata: str = ""
+    actor: str = ""
+    idempotency: Idempotency | None = None
+
+
+class Change(NamedTuple):
+    """One tuple as a revision left it: `touch` (also for creations) or `delete`."""
+
+    op: UpdateOp
+    tuple: RelationTuple
+
+
+class RevisionChanges(NamedTuple):
+    """What one revision changed, in tuple order."""
+
+    snapshot: Snapshot
+    changes: tuple[Change, ...]
+    metadata: str
+    actor: str
+    schema_changed: bool
+
+
+class Collected(NamedTuple):
+    """One bounded step of garbage collection: rows removed, and whether nothing is left to do."""
+
+    removed: int
+    done: bool
+
+
+class SchemaMoved(Exception):  # noqa: N818 - not a failure: the engine validates again and retries
+    """A command was made against a schema version that is no longer current; nothing was done."""
+
+    def __init__(self, current_version: int) -> None:
+        super().__init__(f"the schema is at version {current_version} now")
+        self.current_version = current_version
+
+
+class Storage(Protocol):
+    """The whole of persistence. See the module docstring for the errors that any method raises."""
+
+    async def create_store(self, name: str) -> StoreRecord:
+        """A new, empty store at revision 0. Raises StoreExists."""
+        ...
+
+    async def get_store(self, name: str) -> StoreRecord:
+        """The store of this name. Raises StoreNotFound."""
+        ...
+
+    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
+        """Up to `limit` stores whose name is greater than `after` in bytes, sorted by name."""
+        ...
+
+    async def delete_store(self, name: str) -> None:
+        """Forget the store and everything in it at once. Raises StoreNotFound."""
+        ...
+
+    async def head(self, store_id: str) -> Head:
+        """The store's head, straight from the source of truth."""
+        ...
+
+    async def snapshot(self, store_id: str, revision: int) -> Snapshot:
+        """The snapshot of one revision.
+
+        Raises SnapshotExpired below the history window and ZookieUnknown beyond the head.
+        """
+        ...
+
+    async def snapshot_at(self, store_id: str, moment: datetime) -> Snapshot:
+        """The newest snapshot committed at or before `moment`; raises SnapshotExpired if that
+        lies before the history window."""
+        ...
+
+    async def schema(self, store_id: str, version: int) -> SchemaRecord:
+        """One version of the schema. Raises SchemaNotFound."""
+        ...
+
+    async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
+        """Write a schema. Raises SchemaInUse (naming tuples), SchemaMoved, IdempotencyConflict."""
+        ...
+
+    def reader(self, snapshot: Snapshot) -> Reader:
+        """The reader that evaluation uses at `snapshot`."""
+        ...
+
+    async def read(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: RelationTuple | None,
+        limit: int,
+        now: datetime,
+    ) -> list[RelationTuple]:
+        """Up to `limit` matching tuples, sorted by identity in bytes, after `after` if given,
+        leaving out those expired at `now`. Raises SnapshotExpired."""
+        ...
+
+    async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
+        """Raises PreconditionFailed, TupleExists, SchemaMoved, IdempotencyConflict."""
+        ...
+
+    async def delete(self, store_id: str, command: DeleteCommand) -> DeleteOutcome:
+        """Raises PreconditionFailed, IdempotencyConflict."""
+        ...
+
+    async def remove_expired(self, store_id: str, now: datetime, limit: int) -> DeleteOutcome:
+        """Delete up to `limit` tuples that are expired at `now`, as an ordinary revision."""
+        ...
+
+    async def changes(
+        self, store_id: str, after_revision: int, limit: int
+    ) -> list[RevisionChanges]:
+        """Whole revisions after `after_revision` in order, as many as hold about `limit` changes
+        (at least one revision if there is one). Raises SnapshotExpired."""
+        ...
+
+    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:
+        """Return once the head may be beyond `after_revision`, at the latest after `timeout`
+        seconds. May return early."""
+        ...
+
+    async def collect_garbage(self, store_id: str, horizon: datetime, batch: int) -> Collected:
+        """One bounded step: give up history older than `horizon`, raising `oldest_revision`
+        before any row goes. The head is never given up. Idempotency keys older than 24 h go
+        too, and so do the remains of deleted stores."""
+        ...
+
+    async def secrets(self) -> list[bytes]:
+        """Secrets for sealing cursors, the newest first; made when there are none yet."""
+        ...
+
+    async def rotate_secret(self) -> None:
+        """Put a new secret first; the previous one stays valid, older ones go."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless the storage answers and its migrations are current."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
