@@ -212,8 +212,11 @@ class Collected(NamedTuple):
     done: bool
 
 
-class SchemaMoved(Exception):  # noqa: N818 - not a failure: the engine validates again and retries
-    """A command was made against a schema version that is no longer current; nothing was done."""
+class SchemaMoved(Exception):
+    """A command was made against a schema version that is no longer current; nothing was done.
+
+    Not an EngineError: the engine validates against the current version and tries again.
+    """
 
     def __init__(self, current_version: int) -> None:
         super().__init__(f"the schema is at version {current_version} now")
@@ -299,8 +302,8 @@ class Storage(Protocol):
         (at least one revision if there is one). Raises SnapshotExpired."""
         ...
 
-    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:
-        """Return once the head may be beyond `after_revision`, at the latest after `timeout`
+    async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
+        """Return once the head may be beyond `after_revision`, at the latest after `within`
         seconds. May return early."""
         ...
 
