@@ -1,0 +1,356 @@
+"""A Storage in this process's memory, with the guarantees of the one on Postgres.
+
+For tests, `stonetown validate`, what-if questions and embedding; nothing survives the process.
+No method suspends except `wait_for_change`, so each one is atomic on its event loop. An instance
+belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from secrets import token_bytes
+from typing import TypeVar
+
+from engine.errors import (
+    BudgetExceeded,
+    IdempotencyConflict,
+    PreconditionFailed,
+    SchemaInUse,
+    SchemaNotFound,
+    SnapshotExpired,
+    StoreExists,
+    StoreNotFound,
+    TupleExists,
+    ZookieUnknown,
+)
+from engine.reader import Edge, Probe, Reader, Scan
+from engine.store.history import StoreHistory
+from engine.store.multiversion import TupleTable
+from engine.store.protocol import (
+    Change,
+    Collected,
+    DeleteCommand,
+    DeleteOutcome,
+    Head,
+    Idempotency,
+    Precondition,
+    PreconditionOp,
+    RevisionChanges,
+    SchemaCommand,
+    SchemaMoved,
+    SchemaRecord,
+    Snapshot,
+    StoreRecord,
+    TupleFilter,
+    Update,
+    UpdateOp,
+    UpdateResult,
+    WriteCommand,
+    WriteOutcome,
+)
+from engine.tuples import RelationTuple
+
+IDEMPOTENCY_LIFETIME = timedelta(hours=24)
+NAMED_TUPLES = 10
+
+Outcome = TypeVar("Outcome", WriteOutcome, DeleteOutcome, Snapshot)
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class MemoryReader:
+    """Reads one store at one snapshot; every probe is two dictionary look-ups."""
+
+    __slots__ = ("_revision", "_store")
+
+    def __init__(self, store: StoreHistory, revision: int) -> None:
+        self._store = store
+        self._revision = revision
+
+    async def fetch(
+        self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
+    ) -> tuple[list[Edge | None], list[list[Edge]]]:
+        """See `engine.reader.Reader.fetch`; never suspends."""
+        store, revision = self._store, self._revision
+        store.require(revision)
+        buckets = store.tuples.buckets
+        found: list[Edge | None] = []
+        for probe in probes:
+            bucket = buckets.get(probe[:3])
+            found.append(None if bucket is None else bucket.edge_at(probe[3:], revision))
+        lists: list[list[Edge]] = []
+        for kind, id_, relation, only_usersets in scans:
+            bucket = buckets.get((kind, id_, relation))
+            edges = [] if bucket is None else bucket.edges_at(revision, only_usersets)
+            limit -= len(edges)
+            if limit < 0:
+                raise BudgetExceeded("the check reads too many relation tuples", budget="reads")
+            lists.append(edges)
+        return found, lists
+
+
+class MemoryStorage:
+    """See `engine.store.protocol.Storage`. `clock` gives the times of commits, aware, in UTC."""
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._stores: dict[str, StoreHistory] = {}
+        self._ids: dict[str, str] = {}
+        self._secrets: list[bytes] = []
+
+    async def create_store(self, name: str) -> StoreRecord:
+        if name in self._ids:
+            raise StoreExists(f"store `{name}` exists already", field="name")
+        store = StoreHistory(name, self._clock())
+        self._ids[name] = store.record.id
+        self._stores[store.record.id] = store
+        return store.record
+
+    async def get_store(self, name: str) -> StoreRecord:
+        if name not in self._ids:
+            raise StoreNotFound(f"there is no store `{name}`", field="store")
+        return self._stores[self._ids[name]].record
+
+    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
+        names = sorted(name for name in self._ids if name > after)
+        return [self._stores[self._ids[name]].record for name in names[:limit]]
+
+    async def delete_store(self, name: str) -> None:
+        record = await self.get_store(name)
+        del self._ids[name]
+        store = self._stores.pop(record.id)
+        store.deleted = True
+        store.wake()
+
+    async def head(self, store_id: str) -> Head:
+        store = self._store(store_id)
+        return Head(store.head, store.oldest_revision)
+
+    async def snapshot(self, store_id: str, revision: int) -> Snapshot:
+        store = self._store(store_id)
+        if revision > store.head.revision:
+            raise ZookieUnknown(f"the store has not reached revision {revision}")
+        store.require(revision)
+        return store.snapshot_of(revision)
+
+    async def snapshot_at(self, store_id: str, moment: datetime) -> Snapshot:
+        store = self._store(store_id)
+        snapshot = store.newest_at(moment)
+        if snapshot is None or snapshot.revision < store.oldest_revision:
+            raise SnapshotExpired("the time lies before the history that is kept")
+        return snapshot
+
+    async def schema(self, store_id: str, version: int) -> SchemaRecord:
+        record = self._store(store_id).schemas.get(version)
+        if record is None:
+            raise SchemaNotFound("the store has no schema yet")
+        return record
+
+    async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
+        store = self._store(store_id)
+        replay = self._replay(store, command.idempotency, Snapshot)
+        if replay is not None:
+            return replay
+        version = store.head.schema_version
+        if version != command.expected_version:
+            raise SchemaMoved(version)
+        written = (command.text, command.language)
+        if version and store.schemas[version][1:] == written:
+            return self._keep(store, command.idempotency, store.head)
+        orphans = [
+            tuple_
+            for shape in command.removed
+            for tuple_ in islice(
+                store.tuples.shaped(shape, store.head.revision, command.now), NAMED_TUPLES
+            )
+        ]
+        if orphans:
+            names = tuple(str(tuple_) for tuple_ in orphans[:NAMED_TUPLES])
+            raise SchemaInUse("stored tuples need what the schema would remove", tuples=names)
+        head = store.commit([], self._clock, command.metadata, command.actor, written)
+        return self._keep(store, command.idempotency, head)
+
+    def reader(self, snapshot: Snapshot) -> Reader:
+        return MemoryReader(self._store(snapshot.store_id), snapshot.revision)
+
+    async def read(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: RelationTuple | None,
+        limit: int,
+        now: datetime,
+    ) -> list[RelationTuple]:
+        store = self._store(snapshot.store_id)
+        store.require(snapshot.revision)
+        return list(islice(store.tuples.select(filter_, snapshot.revision, now, after), limit))
+
+    async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
+        store = self._store(store_id)
+        replay = self._replay(store, command.idempotency, WriteOutcome)
+        if replay is not None:
+            return replay._replace(replayed=True)
+        if store.head.schema_version != command.schema_version:
+            raise SchemaMoved(store.head.schema_version)
+        _require_preconditions(store, command.preconditions, command.now)
+        results, changes = _plan(store.tuples, command.updates, command.now)
+        head = store.head
+        if changes:
+            head = store.commit(changes, self._clock, command.metadata, command.actor)
+        return self._keep(store, command.idempotency, WriteOutcome(head, results))
+
+    async def delete(self, store_id: str, command: DeleteCommand) -> DeleteOutcome:
+        store = self._store(store_id)
+        replay = self._replay(store, command.idempotency, DeleteOutcome)
+        if replay is not None:
+            return replay._replace(objects=(), replayed=True)
+        _require_preconditions(store, command.preconditions, command.now)
+        selected = store.tuples.select(command.filter, store.head.revision, command.now)
+        found = list(islice(selected, command.limit + 1))
+        outcome = self._delete(store, found, command.limit, command.metadata, command.actor)
+        return self._keep(store, command.idempotency, outcome)
+
+    async def remove_expired(self, store_id: str, now: datetime, limit: int) -> DeleteOutcome:
+        store = self._store(store_id)
+        return self._delete(store, store.tuples.expired(now), limit, "", "")
+
+    async def changes(
+        self, store_id: str, after_revision: int, limit: int
+    ) -> list[RevisionChanges]:
+        store = self._store(store_id)
+        if after_revision < store.oldest_revision:
+            raise SnapshotExpired("the changes asked for lie before the history that is kept")
+        start = after_revision + 1 - store.revisions[0].snapshot.revision
+        taken: list[RevisionChanges] = []
+        for entry in islice(store.revisions, start, None):
+            taken.append(entry)
+            limit -= max(1, len(entry.changes))
+            if limit <= 0:
+                break
+        return taken
+
+    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:  # noqa: ASYNC109
+        store = self._store(store_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while store.head.revision <= after_revision and not store.deleted:
+                    await store.changed.wait()
+
+    async def collect_garbage(self, store_id: str, horizon: datetime, batch: int) -> Collected:
+        store = self._store(store_id)
+        kept = store.newest_at(horizon)
+        if kept is not None:
+            store.oldest_revision = max(store.oldest_revision, kept.revision)
+        removed, done = store.tuples.collect(store.oldest_revision, batch)
+        unread = store.oldest_revision - store.revisions[0].snapshot.revision
+        step = min(unread, batch - removed)
+        del store.revisions[:step]
+        current = store.revisions[0].snapshot.schema_version
+        for version in [version for version in store.schemas if version < current]:
+            del store.schemas[version]
+        too_old = self._clock() - IDEMPOTENCY_LIFETIME
+        for key in [key for key, kept in store.outcomes.items() if kept[1] < too_old]:
+            del store.outcomes[key]
+        return Collected(removed + step, done and step == unread)
+
+    async def secrets(self) -> list[bytes]:
+        if not self._secrets:
+            await self.rotate_secret()
+        return list(self._secrets)
+
+    async def rotate_secret(self) -> None:
+        self._secrets = [token_bytes(32), *self._secrets[:1]]
+
+    async def ping(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def _store(self, store_id: str) -> StoreHistory:
+        store = self._stores.get(store_id)
+        if store is None:
+            raise StoreNotFound("the store was deleted", field="store")
+        return store
+
+    def _delete(
+        self, store: StoreHistory, found: list[RelationTuple], limit: int, metadata: str, actor: str
+    ) -> DeleteOutcome:
+        complete = len(found) <= limit
+        del found[limit:]
+        head = store.head
+        if found:
+            changes = [Change(UpdateOp.DELETE, tuple_) for tuple_ in found]
+            head = store.commit(changes, self._clock, metadata, actor)
+        objects = tuple(dict.fromkeys((tuple_.object.type, tuple_.object.id) for tuple_ in found))
+        return DeleteOutcome(head, len(found), complete, objects)
+
+    def _replay(
+        self, store: StoreHistory, idempotency: Idempotency | None, kind: type[Outcome]
+    ) -> Outcome | None:
+        kept = None if idempotency is None else store.outcomes.get(idempotency.key)
+        if idempotency is None or kept is None:
+            return None
+        digest, _, outcome = kept
+        if digest != idempotency.digest or not isinstance(outcome, kind):
+            raise IdempotencyConflict(
+                "the idempotency key was used with another request", field="Idempotency-Key"
+            )
+        return outcome
+
+    def _keep(
+        self, store: StoreHistory, idempotency: Idempotency | None, outcome: Outcome
+    ) -> Outcome:
+        if idempotency is not None:
+            kept = (idempotency.digest, self._clock(), outcome)
+            store.outcomes[idempotency.key] = kept
+        return outcome
+
+
+def _require_preconditions(
+    store: StoreHistory, preconditions: Sequence[Precondition], now: datetime
+) -> None:
+    """Raise PreconditionFailed for the first precondition that does not hold at the head."""
+    for index, (op, filter_) in enumerate(preconditions):
+        found = next(store.tuples.select(filter_, store.head.revision, now), None)
+        if (found is not None) != (op is PreconditionOp.MUST_MATCH):
+            raise PreconditionFailed(
+                "no tuple matches" if found is None else f"`{found}` matches",
+                field=f"preconditions[{index}]",
+                expected=str(op),
+            )
+
+
+def _plan(
+    tuples: TupleTable, updates: Sequence[Update], now: datetime
+) -> tuple[tuple[UpdateResult, ...], list[Change]]:
+    """What each update comes to, and the changes to make. Raises TupleExists."""
+    results: list[UpdateResult] = []
+    changes: list[Change] = []
+    for index, (op, tuple_) in enumerate(updates):
+        edge = tuples.living(tuple_, now)
+        if op is UpdateOp.DELETE:
+            result = UpdateResult.ABSENT if edge is None else UpdateResult.DELETED
+        elif edge is None:
+            result = UpdateResult.CREATED
+        elif op is UpdateOp.CREATE:
+            raise TupleExists(
+                f"`{tuple_}` exists already", field=f"updates[{index}]", tuple=str(tuple_)
+            )
+        else:
+            same = edge[3:] == tuple_[3:]
+            result = UpdateResult.UNCHANGED if same else UpdateResult.UPDATED
+        results.append(result)
+        if result is UpdateResult.DELETED:
+            changes.append(Change(UpdateOp.DELETE, tuple_))
+        elif result in (UpdateResult.CREATED, UpdateResult.UPDATED):
+            changes.append(Change(UpdateOp.TOUCH, tuple_))
+    return tuple(results), changes
