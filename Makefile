@@ -1,0 +1,41 @@
+# The ways into the project. Needs make, sh, and Python 3.11 or newer with its venv module.
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench fuzz lock format
+
+BIN := .venv/bin
+# What tests print about themselves; `make test ARGS="tests/engine -x"` runs a part.
+ARGS ?=
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: ## Start the server: http://127.0.0.1:8080; honours DATABASE_URL, REDIS_URL, STONETOWN_*
+	@scripts/venv.sh app
+	@exec $(BIN)/stonetown serve
+
+test: ## Run every test on two processes
+	@scripts/venv.sh dev
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: ## Check format, style, types, layers, budgets and the freshness of the locks
+	@scripts/venv.sh dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check.sh
+
+format: ## Format the code
+	@scripts/venv.sh dev
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+bench: ## Measure checks per second by kind, on memory and on Postgres
+	@scripts/venv.sh dev
+	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+fuzz: ## Compare a million random checks with the reference evaluator
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+lock: ## Resolve the requirements again; ARGS=--upgrade takes newer versions
+	@scripts/venv.sh dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
+	@scripts/venv.sh dev
