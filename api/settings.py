@@ -1,0 +1,222 @@
+"""Every setting of the service, from environment variables, with its default and its meaning.
+
+`docs/http-api.md` tables them; a test compares the table with this file. Values that may hold a
+password are `SecretStr`, and a refused value is never shown: it may be one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api.auth import Keyring, parse_keys
+from engine.limits import Limits
+
+_DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
+_UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DEFAULTS = Limits()
+
+
+class SettingsError(Exception):
+    """The environment does not make a configuration; the message names variables, never values."""
+
+
+def parse_window(value: Any) -> Any:
+    """`7d`, `12h`, `30m`, `45s` or seconds as a timedelta; `off` as None. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() == "off":
+        return None
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        raise ValueError("expected a duration such as `7d`, `12h`, `30m`, or `off`")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Window = Annotated[timedelta | None, NoDecode, BeforeValidator(parse_window)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """The configuration of one server. Sizes are bytes, times are seconds unless named."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STONETOWN_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one")
+    data: Path = Field(
+        Path(".stonetown"), description="Directory of the private Postgres and other local state"
+    )
+    workers: int = Field(1, ge=1, le=256, description="Worker processes")
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="Keys that may call: see Keys and rights; empty: no keys"
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="Postgres to use; absent: a private one in the data directory",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="Redis or Valkey to use; absent: a private one",
+    )
+    database_pool: int = Field(
+        10, ge=1, le=1000, description="Connections to Postgres per worker process"
+    )
+
+    max_staleness: Seconds = Field(
+        1.0, description="How old a `minimize_latency` answer may be at most"
+    )
+    read_your_writes: bool = Field(
+        True, description="Checks of an object see that object's own last acknowledged write"
+    )
+    history_window: Window = Field(
+        timedelta(days=7), description="How long past snapshots can be read; `off`: for ever"
+    )
+    gc_interval: Seconds = Field(
+        300.0, description="Pause between two rounds of garbage collection"
+    )
+
+    deadline: Seconds = Field(
+        _DEFAULTS.deadline, description="What one request may take; a client may ask for less"
+    )
+    max_body: Count = Field(1024 * 1024, description="Request body; import is bounded by line")
+    max_headers: Count = Field(16 * 1024, description="All request headers together")
+    max_url: Count = Field(8 * 1024, description="Path and query of a request")
+    max_import_line: Count = Field(64 * 1024, description="One line of an import")
+    max_import_batch: Count = Field(8 * 1024 * 1024, description="Lines of one import revision")
+    max_in_flight: Count = Field(512, description="Requests under way at once per worker")
+    max_streams: Count = Field(256, description="Streams open at once per worker")
+    max_streams_per_key: Count = Field(64, description="Streams open at once per key and worker")
+    read_timeout: Seconds = Field(10.0, description="Longest pause while a request body arrives")
+    write_timeout: Seconds = Field(
+        10.0, description="Longest wait for the reader of a stream to take more"
+    )
+    stop_timeout: Seconds = Field(
+        10.0, description="What requests under way get to finish when the server stops"
+    )
+
+    limit_updates: Count = Field(_DEFAULTS.updates, description="Updates in one write")
+    limit_preconditions: Count = Field(
+        _DEFAULTS.preconditions, description="Preconditions in one write or delete"
+    )
+    limit_checks: Count = Field(_DEFAULTS.checks, description="Checks in one batch")
+    limit_contextual_tuples: Count = Field(
+        _DEFAULTS.contextual_tuples, description="Contextual tuples of one check"
+    )
+    limit_page_default: Count = Field(
+        _DEFAULTS.page_default, description="Items of a page when `limit` is absent"
+    )
+    limit_page_maximum: Count = Field(_DEFAULTS.page_maximum, description="Items of a page at most")
+    limit_import_batch: Count = Field(
+        _DEFAULTS.import_batch, description="Tuples in one revision of an import"
+    )
+    limit_request_context_bytes: Count = Field(
+        _DEFAULTS.request_context_bytes, description="Caveat context of a check"
+    )
+    limit_tuple_context_bytes: Count = Field(
+        _DEFAULTS.tuple_context_bytes, description="Caveat context of a tuple"
+    )
+    limit_metadata_bytes: Count = Field(_DEFAULTS.metadata_bytes, description="Metadata of a write")
+    limit_schema_bytes: Count = Field(_DEFAULTS.schema_bytes, description="Text of a schema")
+    limit_evaluation_reads: Count = Field(
+        _DEFAULTS.evaluation_reads, description="Tuples that one evaluation may read"
+    )
+    limit_evaluation_nodes: Count = Field(
+        _DEFAULTS.evaluation_nodes, description="Nodes that one evaluation may visit"
+    )
+    limit_expand_nodes: Count = Field(
+        _DEFAULTS.expand_nodes, description="Nodes of one expand tree"
+    )
+
+    docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
+    log_level: str = Field(
+        "info",
+        pattern="(?i)^(debug|info|warning|error)$",
+        description="`debug` (a line per request), `info`, `warning` or `error`",
+    )
+    slow_request: Seconds = Field(1.0, description="Requests that take longer are logged")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.keyring and not is_loopback(self.host):
+            raise ValueError(
+                "STONETOWN_HOST is not a loopback address, so STONETOWN_API_KEYS must hold a key"
+                " (`stonetown key new` makes one)"
+            )
+        if self.limit_page_default > self.limit_page_maximum:
+            raise ValueError("STONETOWN_LIMIT_PAGE_DEFAULT is over STONETOWN_LIMIT_PAGE_MAXIMUM")
+        return self
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that may call; empty when none are configured."""
+        return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def limits(self) -> Limits:
+        """The engine's limits, as configured here."""
+        values = {
+            name: getattr(self, f"limit_{name}")
+            for name in Limits.__dataclass_fields__
+            if name != "deadline"
+        }
+        return Limits(**values, deadline=self.deadline)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that must never be shown: the URLs, and the passwords in them."""
+        urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url]
+        passwords = [match[1] for url in urls if (match := re.search(r":([^:/@]+)@", url))]
+        return tuple(text for text in (*urls, *passwords) if text)
+
+
+def environment_name(field: str) -> str:
+    """The environment variable of a field of Settings."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"STONETOWN_{field.upper()}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with flags that were given in `overrides`.
+
+    Raises SettingsError with one line per problem; the values themselves are never in it.
+    """
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problem(item) for item in error.errors())) from None
+
+
+def _problem(item: Any) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return message
+    name = str(item["loc"][0])
+    shown = environment_name(name) if name in Settings.model_fields else name
+    return f"{shown}: {message[:1].lower()}{message[1:]}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
