@@ -1,0 +1,199 @@
+"""One caveat from text to something that can be evaluated, or every reason why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional
+from google.protobuf.message import DecodeError
+
+from engine.caveats.checked import CheckedTree, children, kind_of, references
+from engine.caveats.network import ADDRESS_TYPE, POOL, in_cidr
+from schema.errors import Problem
+from schema.model import Caveat, ParameterType
+from schema.source import Span
+
+MAX_EXPRESSION = 100_000
+
+_TYPES = {
+    "any": cel.Type.DYN,
+    "bool": cel.Type.BOOL,
+    "string": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "uint": cel.Type.INT,  # as SpiceDB has it: `count > 5` compiles, and the value is not negative
+    "double": cel.Type.DOUBLE,
+    "bytes": cel.Type.BYTES,
+    "duration": cel.Type.DURATION,
+    "timestamp": cel.Type.TIMESTAMP,
+    "ipaddress": cel.Type(ADDRESS_TYPE),
+}
+_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
+_STATUS = re.compile(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$")
+
+
+def _is_subtree(small: Any, large: Any) -> bool:
+    """Whether every key of `small` is in `large` with an equal value, maps in it likewise."""
+    if isinstance(small, dict) and isinstance(large, dict):
+        return all(key in large and _is_subtree(item, large[key]) for key, item in small.items())
+    if isinstance(small, list) and isinstance(large, list):
+        return len(small) == len(large) and all(map(_equal, small, large))
+    return _equal(small, large)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """CEL's equality: a boolean equals no number."""
+    if isinstance(left, dict | list) or isinstance(right, dict | list):
+        return type(left) is type(right) and len(left) == len(right) and _is_subtree(left, right)
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+_TEXT_MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+_FUNCTIONS = [
+    cel.FunctionDecl(
+        "in_cidr",
+        [
+            cel.Overload(
+                "ipaddress_in_cidr_string",
+                return_type=cel.Type.BOOL,
+                parameters=[cel.Type(ADDRESS_TYPE), cel.Type.STRING],
+                is_member=True,
+                impl=in_cidr,
+            )
+        ],
+    ),
+    cel.FunctionDecl(
+        "isSubtreeOf",
+        [
+            cel.Overload(
+                "map_is_subtree_of_map",
+                return_type=cel.Type.BOOL,
+                parameters=[_TEXT_MAP, _TEXT_MAP],
+                is_member=True,
+                impl=_is_subtree,
+            )
+        ],
+    ),
+]
+
+
+def _cel_type(type_: ParameterType) -> Any:
+    if type_.name == "list" and type_.argument is not None:
+        return cel.Type.List(_cel_type(type_.argument))
+    if type_.name == "map" and type_.argument is not None:
+        return cel.Type.Map(cel.Type.STRING, _cel_type(type_.argument))
+    return _TYPES[type_.name]
+
+
+class CompiledCaveat:
+    """A caveat that can be evaluated. `references` are the parameters that its expression uses."""
+
+    def __init__(self, caveat: Caveat, expression: Any, tree: CheckedTree) -> None:
+        self.name = caveat.name
+        self.parameters = dict(caveat.parameters)
+        self.expression = expression
+        self.references = frozenset(name for name, _ in references(tree.root)) & frozenset(
+            caveat.parameters
+        )
+
+
+def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
+    """The compiled caveat, or every problem of it, placed in the schema's text."""
+    if len(caveat.expression.strip()) > MAX_EXPRESSION:
+        return [_problem(caveat, "caveat_too_long", f"is longer than {MAX_EXPRESSION} characters")]
+    try:
+        env = cel.NewEnv(
+            POOL,
+            variables={name: _cel_type(type_) for name, type_ in caveat.parameters.items()},
+            functions=_FUNCTIONS,
+            extensions=[ext_optional.ExtOptional()],
+        )
+        expression = env.compile(caveat.expression)
+        tree = CheckedTree(expression.serialize())
+    except RuntimeError as error:  # what the binding raises for every CEL status
+        return list(_cel_problems(caveat, str(error)))
+    except DecodeError:
+        return [_problem(caveat, "caveat_invalid", "is nested too deeply")]
+    compiled = CompiledCaveat(caveat, expression, tree)
+    problems = list(_rule_problems(compiled, caveat, tree))
+    return problems or compiled
+
+
+def _rule_problems(
+    compiled: CompiledCaveat, caveat: Caveat, tree: CheckedTree
+) -> Iterator[Problem]:
+    found = compiled.expression.return_type()
+    if found != cel.Type.BOOL:
+        why = f"must give true or false, and gives {found.name().lower()}"
+        yield _problem(caveat, "caveat_not_boolean", why)
+    for name in caveat.parameters:
+        if name not in compiled.references:
+            yield Problem(
+                "caveat_unused_parameter",
+                f"parameter `{name}` of caveat `{caveat.name}` is not used in its expression",
+                caveat.span,
+            )
+    yield from _opaque_addresses(caveat, tree, tree.root)
+
+
+def _opaque_addresses(caveat: Caveat, tree: CheckedTree, expr: Any) -> Iterator[Problem]:
+    """An `ipaddress` is made by a client and asked by `in_cidr`; it has no fields of its own."""
+    kind = kind_of(expr)
+    if kind == "struct" and expr.struct.message:
+        yield _problem(
+            caveat, "caveat_invalid", f"makes a message `{expr.struct.message}`", expr, tree
+        )
+    if kind == "select":
+        operand = tree.types.get(expr.select.operand.id)
+        if operand is not None and operand.message == ADDRESS_TYPE:
+            yield _problem(caveat, "caveat_invalid", "selects a field of an ipaddress", expr, tree)
+    if kind == "loop":
+        loop = expr.loop
+        below = [loop.range, loop.start, loop.condition, loop.step, loop.result]
+    else:
+        below = children(expr)
+    for child in below:
+        yield from _opaque_addresses(caveat, tree, child)
+
+
+def _problem(
+    caveat: Caveat, code: str, why: str, expr: Any = None, tree: CheckedTree | None = None
+) -> Problem:
+    span = caveat.expression_span or caveat.span
+    if expr is not None and tree is not None and expr.id in tree.positions:
+        before = caveat.expression[: tree.positions[expr.id]]
+        line = before.count("\n") + 1
+        span = _place(caveat, line, len(before) - (before.rfind("\n") + 1) + 1)
+    return Problem(code, f"the expression of caveat `{caveat.name}` {why}", span)
+
+
+def _cel_problems(caveat: Caveat, text: str) -> Iterator[Problem]:
+    found = _ERROR.findall(text)
+    if not found:
+        why = _STATUS.sub("", _STATUS.sub("", text.splitlines()[0]))
+        yield _problem(caveat, "caveat_invalid", f"does not compile: {why}")
+    for line, column, message in dict.fromkeys(found):
+        said = _STATUS.sub("", message)
+        yield Problem(
+            "caveat_invalid",
+            f"caveat `{caveat.name}`: {said[0].lower()}{said[1:]}",
+            _place(caveat, int(line), int(column)),
+        )
+
+
+def _place(caveat: Caveat, line: int, column: int) -> Span | None:
+    """The place in the schema of a place in the expression; both count characters from 1."""
+    whole = caveat.expression_span
+    if whole is None or line < 1:
+        return whole or caveat.span
+    lines = caveat.expression.split("\n")
+    before = sum(len(text) + 1 for text in lines[: line - 1]) + column - 1
+    start = min(whole.start + before, whole.end)
+    return Span(
+        start=start,
+        end=start + 1,
+        line=whole.line + line - 1,
+        column=column + (whole.column - 1 if line == 1 else 0),
+    )

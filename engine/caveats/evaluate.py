@@ -1,0 +1,150 @@
+"""All caveats of a schema, and their evaluation under the context of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from engine.caveats.compile import CompiledCaveat, compile_caveat
+from engine.caveats.values import convert
+from engine.errors import CaveatFailed, InvalidContext, InvalidRequest, UnknownCaveat
+from engine.jsontext import canonical_json, parse_json_object
+from schema.errors import Problem, SchemaTypeError
+from schema.model import ParameterType, Schema
+
+Outcome = bool | frozenset[str]
+_CACHED_CONTEXTS = 4096
+_CACHED_LENGTH = 1024
+
+
+class CaveatSet:
+    """Every caveat of a schema, compiled once. Immutable, and safe to share among threads."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Raises SchemaTypeError with all problems of all caveats."""
+        problems: list[Problem] = []
+        self._compiled: dict[str, CompiledCaveat] = {}
+        for caveat in schema.caveats.values():
+            made = compile_caveat(caveat)
+            if isinstance(made, CompiledCaveat):
+                self._compiled[caveat.name] = made
+            else:
+                problems += made
+        if problems:
+            raise SchemaTypeError(tuple(problems))
+        self._short_contexts = lru_cache(maxsize=_CACHED_CONTEXTS)(self._read_stored)
+
+    def normalize_context(self, name: str, context: Mapping[str, Any], field: str) -> str:
+        """The canonical JSON text of a context that is to be stored with a tuple.
+
+        Equal values give equal text: an int given as 1, "1" or 1.0 is 1. Durations and timestamps
+        stay as they were written. Raises UnknownCaveat and, naming `field`, InvalidContext for
+        unknown names and for values of the wrong type.
+        """
+        compiled = self._find(name, field)
+        made = {}
+        for key, value in context.items():
+            type_ = compiled.parameters.get(key)
+            if type_ is None:
+                raise InvalidContext(
+                    f"caveat `{name}` has no parameter `{key[:64]}`",
+                    field=f"{field}.{key[:64]}",
+                    expected="one of " + ", ".join(f"`{each}`" for each in compiled.parameters),
+                )
+            made[key] = convert(value, type_, f"{field}.{key}").json
+        return canonical_json(made)
+
+    def bind(self, context: Mapping[str, Any], field: str = "context") -> Bound:
+        """An evaluator for one request, whose own context is `context`.
+
+        Names that no caveat knows are ignored, as one request may meet many caveats; values are
+        read when an evaluation needs them.
+        """
+        return Bound(self, context, field)
+
+    def _find(self, name: str, field: str = "") -> CompiledCaveat:
+        try:
+            return self._compiled[name]
+        except KeyError:
+            raise UnknownCaveat(f"the schema has no caveat `{name[:64]}`", field=field) from None
+
+    def _stored(self, name: str, stored: str) -> Mapping[str, Any]:
+        if len(stored) > _CACHED_LENGTH:
+            return self._read_stored(name, stored)
+        return self._short_contexts(name, stored)
+
+    def _read_stored(self, name: str, stored: str) -> Mapping[str, Any]:
+        """A stored context as CEL values; names that the caveat has no more are left out."""
+        if not stored:
+            return {}
+        parameters = self._find(name).parameters
+        try:
+            return {
+                key: convert(value, parameters[key], key).cel
+                for key, value in parse_json_object(stored).items()
+                if key in parameters
+            }
+        except (InvalidContext, InvalidRequest) as error:
+            raise CaveatFailed(
+                f"a stored context does not fit caveat `{name}` any more: {error.message}"
+            ) from error
+
+
+class Bound:
+    """Caveats under the context of one request. Not for sharing between requests."""
+
+    __slots__ = ("_caveats", "_context", "_converted", "_field", "_known")
+
+    def __init__(self, caveats: CaveatSet, context: Mapping[str, Any], field: str) -> None:
+        self._caveats = caveats
+        self._context = context
+        self._field = field
+        self._known: dict[tuple[str, str], Outcome] = {}
+        self._converted: dict[tuple[str, ParameterType], Any] = {}
+
+    def evaluate(self, name: str, stored: str) -> Outcome:
+        """Whether caveat `name` holds with the stored context `stored` (canonical JSON, or "").
+
+        Stored values win over the request's. If the result is an error and parameters that the
+        expression refers to were not given, the answer is their names. Raises CaveatFailed for
+        any other error of the expression, InvalidContext for a value of the request that has the
+        wrong type, and UnknownCaveat.
+        """
+        key = (name, stored)
+        outcome = self._known.get(key)
+        if outcome is None:
+            outcome = self._known[key] = self._evaluate(name, stored)
+        return outcome
+
+    def _evaluate(self, name: str, stored: str) -> Outcome:
+        compiled = self._caveats._find(name)  # noqa: SLF001 - one pair of classes
+        values = dict(self._caveats._stored(name, stored))  # noqa: SLF001
+        for parameter, type_ in compiled.parameters.items():
+            if parameter not in values and parameter in self._context:
+                values[parameter] = self._request_value(parameter, type_)
+        try:
+            result = compiled.expression.eval(data=values).value()
+        except RuntimeError as error:  # what the binding raises when it stops an evaluation
+            raise CaveatFailed(f"caveat `{name}` was stopped: {_said(error)}") from error
+        if isinstance(result, bool):
+            return result
+        missing = compiled.references.difference(values)
+        if missing:
+            return missing
+        raise CaveatFailed(f"caveat `{name}` failed: {_said(result)}")
+
+    def _request_value(self, parameter: str, type_: ParameterType) -> Any:
+        key = (parameter, type_)
+        if key not in self._converted:
+            value = self._context[parameter]
+            self._converted[key] = convert(value, type_, f"{self._field}.{parameter}").cel
+        return self._converted[key]
+
+
+def _said(error: object) -> str:
+    """CEL's own words, without its status codes and cut to what fits a message."""
+    text = str(error).partition("\n")[0]
+    status, colon, rest = text.partition(": ")
+    text = rest if colon and status.isupper() else text
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:200])
