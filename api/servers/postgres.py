@@ -54,7 +54,7 @@ class PrivatePostgres:
         self._durable = durable
         self._connections = connections
         self._log = data / "postgres.log"
-        self.cluster = data.resolve() / "postgres"
+        self.directory = data.resolve() / "postgres"
         self._account.own(data)
         self._account.own(self._sockets)
         self.keeper = Keeper(self)
@@ -66,8 +66,8 @@ class PrivatePostgres:
 
     def start(self) -> None:
         """Make the cluster if there is none, and start it. Raises ServerFailed."""
-        require_reach(self._account, self._programs / "postgres", self.cluster.parent)
-        if self.cluster.exists():
+        require_reach(self._account, self._programs / "postgres", self.directory.parent)
+        if self.directory.exists():
             self._require_version()
         else:
             self._make_cluster()
@@ -89,11 +89,11 @@ class PrivatePostgres:
         # The keeper of the directory's lock is the only one that may have a postmaster here. Its
         # backends hold shared memory for seconds after its death, and a process id that was given
         # to another program since then would make Postgres take it for a living one.
-        end_processes_in(self.cluster, STOP_SIGNALS)
+        end_processes_in(self.directory, STOP_SIGNALS)
         if Path("/proc/self").exists():
-            (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+            (self.directory / "postmaster.pid").unlink(missing_ok=True)
         return spawn(
-            [self._programs / "postgres", "-D", self.cluster, *self._settings()],
+            [self._programs / "postgres", "-D", self.directory, *self._settings()],
             account=self._account,
             log=self._log,
             death=signal.SIGINT,
@@ -103,7 +103,7 @@ class PrivatePostgres:
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:
         """As `pg_ctl` sees it: by the state that the postmaster notes beside its data."""
         try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
         if len(lines) <= READY_LINE or lines[0] != str(process.pid):
@@ -115,14 +115,14 @@ class PrivatePostgres:
         return tail(self._log)
 
     def _require_version(self) -> None:
-        found = (self.cluster / "PG_VERSION").read_text().strip()
+        found = (self.directory / "PG_VERSION").read_text().strip()
         if found != str(self._major):
-            told = OTHER_VERSION.format(directory=self.cluster, found=found, ours=self._major)
+            told = OTHER_VERSION.format(directory=self.directory, found=found, ours=self._major)
             raise ServerFailed(told)
 
     def _make_cluster(self) -> None:
         # Made beside and renamed, so that a run which is killed here leaves no half a cluster.
-        unfinished = self.cluster.with_name("postgres.unfinished")
+        unfinished = self.directory.with_name("postgres.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         made = subprocess.run(  # noqa: S603 - a found program and own paths
             [
@@ -145,7 +145,7 @@ class PrivatePostgres:
         )
         if made.returncode:
             raise ServerFailed(f"initdb failed: {made.stderr.strip()}")
-        unfinished.rename(self.cluster)
+        unfinished.rename(self.directory)
 
     def _settings(self) -> list[str]:
         directories = str(self._sockets).replace('"', '""')

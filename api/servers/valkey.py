@@ -30,7 +30,7 @@ class PrivateValkey:
 
     def __init__(self, data: Path) -> None:
         self._program = valkey_program()
-        self._directory = data.resolve() / "valkey"
+        self.directory = data.resolve() / "valkey"
         self._socket = socket_directory(data) / "valkey.sock"
         self._log = data / "valkey.log"
         self.keeper = Keeper(self)
@@ -42,7 +42,7 @@ class PrivateValkey:
 
     def start(self) -> None:
         """Raises ServerFailed."""
-        self._directory.mkdir(exist_ok=True, mode=0o700)
+        self.directory.mkdir(exist_ok=True, mode=0o700)
         self.keeper.start()
 
     def stop(self) -> None:
@@ -58,12 +58,12 @@ class PrivateValkey:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start it, when one of an earlier run is gone."""
-        end_processes_in(self._directory, STOP_SIGNALS)
+        end_processes_in(self.directory, STOP_SIGNALS)
         settings = {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
-            "dir": str(self._directory),
+            "dir": str(self.directory),
             "save": "",
             "appendonly": "no",
             "daemonize": "no",

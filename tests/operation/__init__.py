@@ -1,0 +1,1 @@
+"""How the service is run: its private servers, and the server itself as a process."""

@@ -1,1 +1,0 @@
-"""The private servers: made, kept, stopped, and never in the way of the next start."""
