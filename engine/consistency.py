@@ -1,0 +1,214 @@
+"""Which snapshot an answer is computed at (DESIGN D5, D6; docs/consistency.md).
+
+The rule that everything here keeps: a head is *as of* the moment when the read that found it
+began, for all that was committed before that moment is in it. Staleness is measured from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
+from typing import NamedTuple, assert_never
+
+from engine import zookie
+from engine.cache.announcer import Announcer
+from engine.cache.heads import Heads
+from engine.cache.shared import Lru, SharedRead, elapsed
+from engine.errors import InvalidRequest, SnapshotExpired, ZookieUnknown
+from engine.requests import (
+    AtExactSnapshot,
+    AtLeastAsFresh,
+    AtTime,
+    Consistency,
+    FullyConsistent,
+    MinimizeLatency,
+)
+from engine.store.protocol import Snapshot, Storage, StoreRecord
+from engine.tuples import Object
+
+_NAMES = 10_000
+_FIELD = "consistency"
+
+
+class Chosen(NamedTuple):
+    """The snapshot that every read of a request uses, and the request's `now` (DESIGN D13)."""
+
+    snapshot: Snapshot
+    now: datetime
+
+
+def utcnow() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Freshness:
+    """Chooses snapshots for one node, over any `storage`.
+
+    `max_staleness` is in seconds and must be the same on every node, as must the presence of an
+    announcer and `read_your_writes`: each node's promise rests on what the others do. `clock`
+    counts seconds and never steps back; `now` is the wall clock; `pause` sleeps for seconds.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        announcer: Announcer | None = None,
+        max_staleness: float = 1.0,
+        read_your_writes: bool = True,
+        clock: Callable[[], float] = elapsed,
+        now: Callable[[], datetime] = utcnow,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.storage = storage
+        self.announcer = announcer
+        self.max_staleness = max_staleness
+        self._read_your_writes = read_your_writes
+        self._clock = clock
+        self._now = now
+        self._pause = pause
+        self._heads = Heads(storage, clock=clock, lineage_changed=self._start_over)
+        self._names: Lru[str, SharedRead[StoreRecord]] = Lru(_NAMES)
+        self._followers: list[Callable[[str], None]] = []
+
+    async def store(self, name: str, *, fresh: bool = False) -> StoreRecord:
+        """The store of this name, at most `max_staleness` old; `fresh` asks storage.
+
+        Raises StoreNotFound and Unavailable.
+        """
+        started = self._clock()
+        reads = self._names.used(name)
+        if reads is None:
+            reads = SharedRead(lambda: self.storage.get_store(name), clock=self._clock)
+        record = await reads.since(started if fresh else started - self.max_staleness)
+        # Only names that exist are kept, so that no client can fill the memory with others.
+        self._names.put(name, reads)
+        return record
+
+    def forget_store(self, name: str) -> None:
+        """Know nothing of the store of this name: it was created or deleted."""
+        self._names.pop(name, None)
+
+    def on_new_lineage(self, follower: Callable[[str], None]) -> None:
+        """Have `follower` told the id of a store that turns out to be restored from a backup, so
+        that it drops what it has cached by (store id, revision) or (store id, version)."""
+        self._followers.append(follower)
+
+    async def choose(
+        self,
+        store: StoreRecord,
+        consistency: Consistency,
+        objects: Collection[Object] = (),
+    ) -> Chosen:
+        """The snapshot and the time for a request with this consistency about `objects`.
+
+        Raises InvalidZookie, ZookieUnknown, SnapshotExpired, InvalidRequest for a moment in the
+        future, StoreNotFound and Unavailable.
+        """
+        match consistency:
+            case MinimizeLatency():
+                return Chosen(await self._latest(store.id, objects), self._now())
+            case FullyConsistent():
+                head = await self._heads.since(store.id, self._clock())
+                return Chosen(head.snapshot, self._now())
+            case AtLeastAsFresh(text):
+                return Chosen(await self._at_least(store.id, text), self._now())
+            case AtExactSnapshot(text):
+                snapshot = await self.exactly(store.id, *self._decode(store.id, text, _FIELD))
+                return Chosen(snapshot, snapshot.committed_at)
+            case AtTime(moment):
+                return Chosen(await self._at_time(store.id, moment), moment)
+            case _:
+                assert_never(consistency)
+
+    async def exactly(
+        self, store_id: str, revision: int, stamp: int, field: str = _FIELD
+    ) -> Snapshot:
+        """The snapshot that a zookie or a cursor names.
+
+        Raises ZookieUnknown naming `field` when its stamp is not in the store's history,
+        SnapshotExpired, StoreNotFound and Unavailable.
+        """
+        # A head within the bound notices a restored lineage before an old proof is believed.
+        await self._heads.since(store_id, self._clock() - self.max_staleness)
+        return await self._heads.prove(store_id, revision, stamp, field)
+
+    async def resume(self, store: StoreRecord, text: str, field: str) -> Snapshot:
+        """The snapshot of the zookie `text`, in `field` of a request about `store`.
+
+        Raises InvalidZookie and what `exactly` raises.
+        """
+        return await self.exactly(store.id, *self._decode(store.id, text, field), field)
+
+    async def published(self, snapshot: Snapshot, objects: Collection[Object] | None) -> None:
+        """Make a write that storage has committed known; only then acknowledge it.
+
+        `objects` are those that the write's tuples stand on, also when it changed nothing (an
+        earlier attempt may have); None stands for every object of the store: for a schema write,
+        and for a replayed delete, whose objects are no longer known. If the announcer fails, this
+        returns when every node's head is newer than the write anyway.
+        """
+        committed = self._clock()
+        self._heads.learn(snapshot)
+        if self.announcer is None or await self.announcer.publish(snapshot, objects):
+            return
+        if self._read_your_writes:
+            await self._pause(max(0.0, committed + self.max_staleness - self._clock()))
+
+    async def close(self) -> None:
+        """End the reads that are running and close the announcer. Storage is not closed."""
+        await self._heads.close()
+        await asyncio.gather(*(reads.close() for reads in self._names.values()))
+        if self.announcer is not None:
+            await self.announcer.close()
+
+    async def _latest(self, store_id: str, objects: Collection[Object]) -> Snapshot:
+        started = self._clock()
+        oldest = started - self.max_staleness
+        if not objects or not self._read_your_writes:
+            return (await self._heads.since(store_id, oldest)).snapshot
+        head, as_of = self._heads.known(store_id)
+        if self.announcer is None or head is None or as_of < oldest:
+            return (await self._heads.since(store_id, started)).snapshot
+        demanded = await self.announcer.last_write(store_id, objects, as_of)
+        if demanded is not None and demanded <= head.snapshot.revision:
+            return head.snapshot
+        # Asked from now on, not from the start: the announcer's record was seen alive before it.
+        return (await self._heads.since(store_id, self._clock())).snapshot
+
+    async def _at_least(self, store_id: str, text: str) -> Snapshot:
+        revision, stamp = self._decode(store_id, text, _FIELD)
+        head = await self._heads.since(store_id, self._clock() - self.max_staleness)
+        if revision < head.oldest_revision:
+            # Its stamp is gone, and every snapshot that is left is fresher than it.
+            return head.snapshot
+        try:
+            proved = await self._heads.prove(store_id, revision, stamp, _FIELD)
+        except SnapshotExpired:
+            return head.snapshot
+        return proved if proved.revision > head.snapshot.revision else head.snapshot
+
+    async def _at_time(self, store_id: str, moment: datetime) -> Snapshot:
+        if moment > self._now():
+            raise InvalidRequest(
+                "`at_time` lies in the future", field=_FIELD, expected="a moment that has passed"
+            )
+        return await self.storage.snapshot_at(store_id, moment)
+
+    def _decode(self, store_id: str, text: str, field: str) -> tuple[int, int]:
+        token = zookie.decode(text, field)
+        if token.store_id != store_id:
+            raise ZookieUnknown(
+                "the zookie is of another store",
+                field=field,
+                expected="a zookie that this store returned",
+            )
+        return token.revision, token.stamp
+
+    async def _start_over(self, store_id: str) -> None:
+        for follower in self._followers:
+            follower(store_id)
+        if self.announcer is not None:
+            await self.announcer.forget(store_id)
