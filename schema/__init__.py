@@ -1,0 +1,48 @@
+"""Schemas: text to a checked `Schema`, and back. Pure; imports nothing else of Stonetown.
+
+parse_schema        text -> Schema, or an error that carries every problem
+lint_schema         text -> warnings
+print_schema        Schema -> canonical text
+format_text         text -> the same text, tidy, with its comments
+flatten_imports     a file and its imports -> one text
+diff_schemas        two schemas -> what changed
+SubjectReach        which subjects may ever be members of what
+"""
+
+from __future__ import annotations
+
+from schema.errors import Problem, SchemaError, SchemaSyntaxError, SchemaTypeError
+from schema.model import Schema
+from schema.reachability import SubjectReach
+from schema.zed.language import parse_zed
+
+LANGUAGES = ("zed",)
+"""The languages that `parse_schema` reads."""
+
+
+def parse_schema(text: str, language: str = "zed") -> Schema:
+    """The schema that `text` says in `language`, typechecked.
+
+    Raises SchemaSyntaxError when it does not parse and SchemaTypeError when its names or types do
+    not fit; either carries every problem of the text, with its place and, where one is near, a
+    suggestion.
+    """
+    if language != "zed":
+        known = ", ".join(LANGUAGES)
+        problem = Problem(
+            "unknown_language", f"there is no such schema language: known are {known}"
+        )
+        raise SchemaSyntaxError((problem,))
+    return parse_zed(text)
+
+
+__all__ = [
+    "LANGUAGES",
+    "Problem",
+    "Schema",
+    "SchemaError",
+    "SchemaSyntaxError",
+    "SchemaTypeError",
+    "SubjectReach",
+    "parse_schema",
+]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+
+# A line may be as long as the text; of a long one only the part around the span is shown.
+_WINDOW = 160
+_LEAD = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +21,32 @@ class Span:
 
     def caret(self, text: str) -> str:
         """Draw the line of `text` that this span begins in, with a caret line under it."""
-        lines = text.splitlines()
-        line = lines[self.line - 1] if self.line <= len(lines) else ""
-        shown = line.replace("\t", " ")
-        room = max(1, len(shown) - self.column + 1)
+        begin = text.rfind("\n", 0, self.start) + 1
+        end = text.find("\n", self.start)
+        line = text[begin : len(text) if end < 0 else end].rstrip("\r")
+        offset = min(self.start - begin, len(line))
+        cut = max(0, offset - _LEAD) if len(line) > _WINDOW else 0
+        shown = "".join(c if c.isprintable() else " " for c in line[cut : cut + _WINDOW])
+        room = max(1, len(shown) - (offset - cut))
         width = max(1, min(self.end - self.start, room))
-        return f"{shown}\n{' ' * (self.column - 1)}{'^' * width}"
+        return f"{shown}\n{' ' * (offset - cut)}{'^' * width}"
+
+
+class Lines:
+    """Where the lines of a text begin, to turn offsets into spans. Lines end at `\\n`."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0]
+        position = text.find("\n")
+        while position >= 0:
+            self._starts.append(position + 1)
+            position = text.find("\n", position + 1)
+
+    def span(self, start: int, end: int) -> Span:
+        """The span of the characters `start` to `end`, half open."""
+        line = bisect_right(self._starts, start)
+        return Span(start, end, line, start - self._starts[line - 1] + 1)
+
+    def line_of(self, offset: int) -> int:
+        """The number of the line that the character at `offset` stands in, from 1."""
+        return bisect_right(self._starts, offset)

@@ -1,0 +1,207 @@
+"""Which subjects may ever be members of what, by the schema alone.
+
+The answer prunes evaluation, so it may be "perhaps" too often but never "no" for a subject that
+some tuples could make a member. For one form of subject, the relations and permissions that it may
+reach are the least fixpoint of the rewrites read as conditions: a union needs one child, an
+intersection all, an exclusion its base, an arrow any object that it can walk to.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from functools import cached_property
+from typing import assert_never
+
+import networkx as nx
+
+from schema.model import Schema
+from schema.rewrite import (
+    Arrow,
+    Computed,
+    Exclusion,
+    Intersection,
+    Nil,
+    Rewrite,
+    Self,
+    This,
+    Union,
+)
+from schema.walk import ArrowWalk, Node
+
+
+class SubjectReach:
+    """Reachability over one schema that passed `schema.typecheck`. Answers are remembered per
+    subject form; only forms of the schema are, so that questions from outside cost no memory."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._walk = ArrowWalk(schema)
+        self._reached: dict[Node, frozenset[Node]] = {}
+
+    def reaches(
+        self, object_type: str, name: str, subject_type: str, subject_relation: str = ""
+    ) -> bool:
+        """Whether a subject of this form may ever be a member of `object_type#name`.
+
+        An empty `subject_relation` stands for an object itself, which a wildcard also covers. A
+        userset is a member of itself: `document#viewer` reaches `document#viewer` and all that is
+        computed from it. Names that are not in the schema reach nothing.
+        """
+        form = (subject_type, subject_relation)
+        reached = self._reached.get(form)
+        if reached is None:
+            target = self._schema.object_types.get(subject_type)
+            if target is None:
+                return False
+            if subject_relation and target.rewrite_of(subject_relation) is None:
+                return False
+            reached = self._reached[form] = self._reached_by(form)
+        return (object_type, name) in reached
+
+    def terminal_types(self, object_type: str, name: str) -> tuple[str, ...]:
+        """The types whose objects themselves may be members of `object_type#name`, sorted."""
+        if (object_type, name) not in self._rewrites:
+            return ()
+        graph = self.graph()
+        sources = {(object_type, name), *nx.descendants(graph, (object_type, name))}
+        candidates = {kind for node in sources for kind in self._plain_types(node)}
+        return tuple(kind for kind in sorted(candidates) if self.reaches(object_type, name, kind))
+
+    def graph(self) -> nx.DiGraph[Node]:
+        """What needs what: an edge from each relation or permission, a pair (type, name), to each
+        that it is made of. `kind` of an edge is userset, computed or arrow. Do not change it."""
+        return self._graph
+
+    def cycles(self) -> tuple[tuple[Node, ...], ...]:
+        """One cycle of each part of the graph that has any. Data may then be cyclic, too."""
+        found = []
+        for component in nx.strongly_connected_components(self._graph):
+            part = self._graph.subgraph(component)
+            first = min(component)
+            if len(component) > 1 or part.has_edge(first, first):
+                found.append(tuple(edge[0] for edge in nx.find_cycle(part, first)))
+        return tuple(sorted(found))
+
+    # -- the fixpoint ---------------------------------------------------------------------------
+
+    def _reached_by(self, form: Node) -> frozenset[Node]:
+        subject_type, subject_relation = form
+        reached: set[Node] = set()
+        pending: deque[Node] = deque()
+        if subject_relation:
+            reached.add(form)
+            pending.extend(self._users.get(form, ()))
+        else:
+            pending.extend(self._direct.get(subject_type, ()))
+        while pending:
+            node = pending.popleft()
+            if node not in reached and self._holds(self._rewrites[node], node, form, reached):
+                reached.add(node)
+                pending.extend(self._users.get(node, ()))
+        return frozenset(reached)
+
+    def _holds(self, rewrite: Rewrite, node: Node, form: Node, reached: set[Node]) -> bool:
+        """Whether the form may be a member of `rewrite` at `node`, as far as `reached` says."""
+        match rewrite:
+            case This():
+                return (
+                    not form[1] and form[0] in self._allowed[node][0]
+                ) or not reached.isdisjoint(self._allowed[node][1])
+            case Computed(relation):
+                return (node[0], relation) in reached
+            case Arrow():
+                return not reached.isdisjoint(self._walk.ends(node[0], rewrite))
+            case Union(children):
+                return any(self._holds(child, node, form, reached) for child in children)
+            case Intersection(children):
+                return all(self._holds(child, node, form, reached) for child in children)
+            case Exclusion(base, _):
+                return self._holds(base, node, form, reached)
+            case Nil():
+                return False
+            case Self():
+                return form == (node[0], "")
+        assert_never(rewrite)
+
+    # -- what the schema says, once -------------------------------------------------------------
+
+    @cached_property
+    def _rewrites(self) -> dict[Node, Rewrite]:
+        found: dict[Node, Rewrite] = {}
+        for object_type in self._schema.object_types.values():
+            for relation in object_type.relations.values():
+                found[object_type.name, relation.name] = relation.rewrite
+            for permission in object_type.permissions.values():
+                found[object_type.name, permission.name] = permission.rewrite
+        return found
+
+    @cached_property
+    def _allowed(self) -> defaultdict[Node, tuple[frozenset[str], frozenset[Node]]]:
+        """Per relation: the types allowed as objects or wildcards, and the usersets allowed."""
+        found: defaultdict[Node, tuple[frozenset[str], frozenset[Node]]] = defaultdict(
+            lambda: (frozenset(), frozenset())
+        )
+        for object_type in self._schema.object_types.values():
+            for relation in object_type.relations.values():
+                plain = frozenset(s.type for s in relation.subject_types if not s.relation)
+                usersets = frozenset(
+                    (s.type, s.relation) for s in relation.subject_types if s.relation
+                )
+                found[object_type.name, relation.name] = (plain, usersets)
+        return found
+
+    @cached_property
+    def _direct(self) -> dict[str, list[Node]]:
+        """Per type: where its objects may stand as subjects at once."""
+        found: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self._rewrites:
+            for kind in self._plain_types(node):
+                found[kind].append(node)
+        return found
+
+    def _plain_types(self, node: Node) -> set[str]:
+        kinds: set[str] = set()
+        for leaf in leaves(self._rewrites[node]):
+            if isinstance(leaf, This):
+                kinds |= self._allowed[node][0]
+            elif isinstance(leaf, Self):
+                kinds.add(node[0])
+        return kinds
+
+    @cached_property
+    def _users(self) -> dict[Node, list[Node]]:
+        return {node: list(self._graph.predecessors(node)) for node in self._graph}
+
+    @cached_property
+    def _graph(self) -> nx.DiGraph[Node]:
+        graph: nx.DiGraph[Node] = nx.DiGraph()
+        graph.add_nodes_from(self._rewrites)
+        for node, rewrite in self._rewrites.items():
+            for leaf in leaves(rewrite):
+                match leaf:
+                    case This():
+                        edges, kind = self._allowed[node][1], "userset"
+                    case Computed(relation):
+                        edges, kind = frozenset(((node[0], relation),)), "computed"
+                    case Arrow():
+                        edges, kind = self._walk.ends(node[0], leaf), "arrow"
+                    case _:
+                        continue
+                graph.add_edges_from(((node, end) for end in edges), kind=kind)
+        return graph
+
+
+def leaves(rewrite: Rewrite) -> Iterator[This | Computed | Arrow | Nil | Self]:
+    """The leaves of `rewrite` that can make members, left to right: of an exclusion only those of
+    its base."""
+    stack = [rewrite]
+    while stack:
+        node = stack.pop()
+        match node:
+            case Union(children) | Intersection(children):
+                stack.extend(reversed(children))
+            case Exclusion(base, _):
+                stack.append(base)
+            case _:
+                yield node
