@@ -1,0 +1,211 @@
+"""Connections, bounded in number and in time, and the two ways to use one.
+
+`fetch` runs one reading statement; `transact` runs a write. Nothing here relies on the state of a
+session: with `prepared_statements=False` every statement runs inside an explicit transaction, so
+that a pooler which gives each transaction another backend (PgBouncer in transaction mode) can
+stand between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from engine.errors import Unavailable
+from engine.store.postgres import faults
+from engine.store.postgres.sql import statement
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+_BEGIN_WRITE = statement("begin_write")
+_BEGIN_READ = statement("begin_read")
+_COMMIT = statement("commit")
+_ROLLBACK = statement("rollback")
+
+# Cached generic plans, and no plan that is good only while a table is small: the statements are
+# few, each has one right plan, and planning `fetch` anew would cost more than running it.
+_PLANNING = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+
+
+class Pool:
+    """At most `size` connections to one database.
+
+    `patience` is how long a request waits for a free connection, `statement_timeout` how long a
+    read or the part of a write before its commit may take, both in seconds; beyond them
+    Unavailable is raised. A connection is opened within `connect_timeout` or not at all.
+    """
+
+    def __init__(
+        self,
+        connections: asyncpg.Pool,
+        size: int,
+        *,
+        patience: float,
+        statement_timeout: float,
+        prepared_statements: bool,
+    ) -> None:
+        self._connections = connections
+        self._free = asyncio.Semaphore(size)
+        self._patience = patience
+        self._timeout = statement_timeout
+        self._prepared_statements = prepared_statements
+
+    @classmethod
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        size: int,
+        patience: float,
+        connect_timeout: float,
+        statement_timeout: float,
+        prepared_statements: bool,
+    ) -> Pool:
+        """A pool that connects when it is first used, so that it outlives its server."""
+        connections = await asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            timeout=connect_timeout,
+            reset=_leave_as_is,
+            statement_cache_size=200 if prepared_statements else 0,
+            server_settings=_PLANNING if prepared_statements else None,
+        )
+        return cls(
+            connections,
+            size,
+            patience=patience,
+            statement_timeout=statement_timeout,
+            prepared_statements=prepared_statements,
+        )
+
+    async def close(self) -> None:
+        """Close every connection, waiting a moment for those in use."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._connections.close()
+        except TimeoutError:
+            self._connections.terminate()
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows of one reading statement. Raises Unavailable and InvalidRequest.
+
+        A lost connection is replaced once: the server may only have restarted.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._fetch(sql, arguments)
+            except Exception as error:
+                if not isinstance(error, (*faults.LOST, *faults.CONFLICT)) or attempt:
+                    raise faults.before_commit(error) from error
+                await self._before_retry(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
+        async with self._connection() as connection, asyncio.timeout(self._timeout):
+            if self._prepared_statements:
+                return await connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
+            await connection.execute(_BEGIN_READ)
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            await connection.execute(_COMMIT)
+            return rows
+
+    async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run `work` in a write transaction and commit it; any error leaves no trace of it.
+
+        `work` may run again after a conflict, or when the connection was found dead before the
+        commit. Raises Unavailable when nothing was done and OutcomeUnknown when the connection
+        was lost around the commit, beside what `work` raises.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._transact(work)
+            except (*faults.LOST, *faults.CONFLICT) as error:
+                if attempt == ATTEMPTS - 1:
+                    raise faults.before_commit(error) from error
+                await self._before_retry(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async with self._connection() as connection:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await connection.execute(_BEGIN_WRITE)
+                    result = await work(connection)
+            except (*faults.LOST, *faults.CONFLICT):
+                raise
+            except Exception as error:
+                raise faults.before_commit(error) from error
+            try:
+                async with asyncio.timeout(self._timeout):
+                    status = await connection.execute(_COMMIT)
+            except BaseException as error:
+                connection.terminate()
+                raise faults.around_commit(error) from error
+            if status != "COMMIT":
+                raise Unavailable("Postgres rolled the transaction back")
+            return result
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection with no transaction open, given back so, or ended if that is in doubt."""
+        await self._wait_for_turn()
+        try:
+            connection = await self._connections.acquire()
+            try:
+                yield connection
+            except BaseException as error:
+                await self._clear(connection, error)
+                raise
+            finally:
+                await self._connections.release(connection, timeout=self._patience)
+        finally:
+            self._free.release()
+
+    async def _wait_for_turn(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable("every connection to Postgres is in use") from None
+
+    async def _clear(self, connection: asyncpg.Connection, error: BaseException) -> None:
+        """Roll back after an error that the server reported; end the connection after others.
+
+        A statement that ran out of time may still be running, and a cancelled one too.
+        """
+        if connection.is_closed():
+            return
+        if isinstance(error, (TimeoutError, asyncio.CancelledError, OSError)) or isinstance(
+            error.__cause__, TimeoutError
+        ):
+            connection.terminate()
+            return
+        if connection.is_in_transaction():
+            try:
+                async with asyncio.timeout(self._patience):
+                    await connection.execute(_ROLLBACK)
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    async def _before_retry(self, attempt: int) -> None:
+        """Wait a little, at random so that those in conflict part; drop connections that idled."""
+        await self._connections.expire_connections()
+        await asyncio.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311 - no secret
+
+
+async def _leave_as_is(connection: asyncpg.Connection) -> None:
+    """Instead of asyncpg's RESET ALL: there is no session state, and it costs a round trip."""

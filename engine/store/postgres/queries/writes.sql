@@ -1,0 +1,251 @@
+-- The write transaction (DESIGN D4), in the order it runs. READ COMMITTED: every statement after
+-- the lock sees all that was committed before the lock was granted.
+
+-- name: begin_write
+-- purpose: begin, with bounds on a holder that froze; sequential plans made on a small table stay
+--   cached while it grows, so they are not made
+-- index: none
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL lock_timeout = '2s';
+SET LOCAL statement_timeout = '5s';
+SET LOCAL idle_in_transaction_session_timeout = '5s';
+SET LOCAL enable_seqscan = off;
+SET LOCAL jit = off;
+
+-- name: begin_read
+-- purpose: hold one backend for one statement behind a pooler that switches between transactions
+-- index: none
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+
+-- name: commit
+-- purpose: end a transaction and keep what it did
+-- index: none
+COMMIT;
+
+-- name: rollback
+-- purpose: end a transaction and leave no trace of it
+-- index: none
+ROLLBACK;
+
+-- name: lock_store
+-- purpose: the serial section of a store's writes; alone, so that what follows sees the newest rows
+-- index: store_pkey
+SELECT head_revision AS revision, stamp, schema_version, committed_at
+FROM store
+WHERE id = $1 AND deleted_at IS NULL
+FOR UPDATE;
+
+-- name: recall
+-- purpose: what a request with this idempotency key did in the last 24 hours
+-- index: idempotency_pkey
+SELECT digest, outcome, revision, stamp, schema_version, committed_at
+FROM idempotency
+WHERE store_id = $1 AND key = $2 AND used_at > clock_timestamp() - interval '24 hours';
+
+-- name: remember
+-- purpose: keep a request's outcome under its idempotency key
+-- index: none
+INSERT INTO idempotency (store_id, key, digest, outcome, revision, stamp, schema_version,
+    committed_at, used_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
+ON CONFLICT (store_id, key) DO UPDATE SET digest = excluded.digest, outcome = excluded.outcome,
+    revision = excluded.revision, stamp = excluded.stamp,
+    schema_version = excluded.schema_version, committed_at = excluded.committed_at,
+    used_at = excluded.used_at
+RETURNING key;
+
+-- name: living
+-- purpose: the living rows that have the identities of a batch of updates
+-- index: relation_tuple_identity
+SELECT wanted.item, found.caveat, found.context, found.expires_at
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    WITH ORDINALITY AS wanted (
+        object_type, object_id, relation, subject_type, subject_id, subject_relation, item
+    ),
+    LATERAL (
+        SELECT caveat, context, expires_at
+        FROM relation_tuple
+        WHERE store_id = $1
+            AND object_type = wanted.object_type
+            AND object_id = wanted.object_id
+            AND relation = wanted.relation
+            AND subject_type = wanted.subject_type
+            AND subject_id = wanted.subject_id
+            AND subject_relation = wanted.subject_relation
+            AND deleted_revision = 9223372036854775807
+        OFFSET 0
+    ) AS found;
+
+-- name: preconditions
+-- purpose: for each precondition's filter whether a living tuple matches; shape says which parts
+--   are known: o = object and relation, O = object, s = subject, t = type, a = anything
+-- index: relation_tuple_identity, relation_tuple_subject
+SELECT wanted.item, CASE wanted.shape
+    WHEN 'o' THEN EXISTS (
+        SELECT FROM relation_tuple AS tuple
+        WHERE tuple.store_id = $1
+            AND tuple.object_type = wanted.object_type
+            AND tuple.object_id = wanted.object_id
+            AND tuple.relation = wanted.relation
+            AND (wanted.subject_type IS NULL OR tuple.subject_type = wanted.subject_type)
+            AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
+            AND (wanted.subject_relation IS NULL
+                OR tuple.subject_relation = wanted.subject_relation)
+            AND tuple.deleted_revision = 9223372036854775807
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+    WHEN 'O' THEN EXISTS (
+        SELECT FROM relation_tuple AS tuple
+        WHERE tuple.store_id = $1
+            AND tuple.object_type = wanted.object_type
+            AND tuple.object_id = wanted.object_id
+            AND (wanted.subject_type IS NULL OR tuple.subject_type = wanted.subject_type)
+            AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
+            AND (wanted.subject_relation IS NULL
+                OR tuple.subject_relation = wanted.subject_relation)
+            AND tuple.deleted_revision = 9223372036854775807
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+    WHEN 's' THEN EXISTS (
+        SELECT FROM relation_tuple AS tuple
+        WHERE tuple.store_id = $1
+            AND tuple.subject_type = wanted.subject_type
+            AND tuple.subject_id = wanted.subject_id
+            AND (wanted.subject_relation IS NULL
+                OR tuple.subject_relation = wanted.subject_relation)
+            AND (wanted.object_type IS NULL OR tuple.object_type = wanted.object_type)
+            AND (wanted.relation IS NULL OR tuple.relation = wanted.relation)
+            AND tuple.deleted_revision = 9223372036854775807
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+    WHEN 't' THEN EXISTS (
+        SELECT FROM relation_tuple AS tuple
+        WHERE tuple.store_id = $1
+            AND tuple.object_type = wanted.object_type
+            AND (wanted.relation IS NULL OR tuple.relation = wanted.relation)
+            AND (wanted.subject_type IS NULL OR tuple.subject_type = wanted.subject_type)
+            AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
+            AND (wanted.subject_relation IS NULL
+                OR tuple.subject_relation = wanted.subject_relation)
+            AND tuple.deleted_revision = 9223372036854775807
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+    ELSE EXISTS (
+        SELECT FROM relation_tuple AS tuple
+        WHERE tuple.store_id = $1
+            AND (wanted.object_type IS NULL OR tuple.object_type = wanted.object_type)
+            AND (wanted.object_id IS NULL OR tuple.object_id = wanted.object_id)
+            AND (wanted.relation IS NULL OR tuple.relation = wanted.relation)
+            AND (wanted.subject_type IS NULL OR tuple.subject_type = wanted.subject_type)
+            AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
+            AND (wanted.subject_relation IS NULL
+                OR tuple.subject_relation = wanted.subject_relation)
+            AND tuple.deleted_revision = 9223372036854775807
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+    END AS matched
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+    WITH ORDINALITY AS wanted (
+        shape, object_type, object_id, relation, subject_type, subject_id, subject_relation, item
+    );
+
+-- name: commit_revision
+-- purpose: take the next revision, close the old rows and insert the new ones; closing comes
+--   first because the count of closed rows is joined to every row inserted
+-- index: store_pkey, relation_tuple_identity
+WITH head AS (
+    UPDATE store
+    SET head_revision = head_revision + 1, stamp = $2, schema_version = $3,
+        committed_at = greatest(committed_at, clock_timestamp())
+    WHERE id = $1
+    RETURNING head_revision AS revision, committed_at
+), recorded AS (
+    INSERT INTO revision (store_id, revision, stamp, schema_version, committed_at,
+        schema_changed, actor, metadata)
+    SELECT $1, revision, $2, $3, committed_at, $4, $5, $6 FROM head
+    RETURNING revision, committed_at
+), closed AS (
+    UPDATE relation_tuple AS tuple
+    SET deleted_revision = head.revision
+    FROM head, unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+        AS gone (object_type, object_id, relation, subject_type, subject_id, subject_relation)
+    WHERE tuple.store_id = $1
+        AND tuple.object_type = gone.object_type
+        AND tuple.object_id = gone.object_id
+        AND tuple.relation = gone.relation
+        AND tuple.subject_type = gone.subject_type
+        AND tuple.subject_id = gone.subject_id
+        AND tuple.subject_relation = gone.subject_relation
+        AND tuple.deleted_revision = 9223372036854775807
+    RETURNING 1
+), closed_count AS (
+    SELECT count(*) AS n FROM closed
+), inserted AS (
+    INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
+        subject_type, subject_id, subject_relation, caveat, context, expires_at)
+    SELECT $1, head.revision, made.*
+    FROM head, closed_count, unnest($13::text[], $14::text[], $15::text[], $16::text[],
+        $17::text[], $18::text[], $19::text[], $20::text[], $21::timestamptz[]) AS made
+    RETURNING 1
+)
+SELECT recorded.revision, recorded.committed_at, closed_count.n AS closed,
+    (SELECT count(*) FROM inserted) AS inserted
+FROM recorded, closed_count;
+
+-- name: expired
+-- purpose: living tuples that are expired at a moment, the longest expired first
+-- index: relation_tuple_expiry
+SELECT object_type, object_id, relation, subject_type, subject_id, subject_relation,
+    caveat, context, expires_at
+FROM relation_tuple
+WHERE store_id = $1 AND expires_at <= $2 AND deleted_revision = 9223372036854775807
+ORDER BY expires_at
+LIMIT $3;
+
+-- name: any_expired
+-- purpose: whether there is anything to remove, asked without the lock
+-- index: store_pkey, relation_tuple_expiry
+SELECT store.head_revision AS revision, store.stamp, store.schema_version, store.committed_at,
+    EXISTS (
+        SELECT FROM relation_tuple
+        WHERE store_id = $1 AND expires_at <= $2 AND deleted_revision = 9223372036854775807
+    ) AS any_expired
+FROM store
+WHERE id = $1 AND deleted_at IS NULL;
+
+-- name: tuples_of_shapes
+-- purpose: living tuples of the shapes that a schema write takes away; one empty row for none
+-- index: relation_tuple_shape, store_pkey
+SELECT found.*
+FROM store LEFT JOIN LATERAL (
+    SELECT found.*
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
+            $8::boolean[])
+        AS shape (
+            object_type, relation, subject_type, subject_relation, wildcard, caveat, expiration
+        ),
+        LATERAL (
+            SELECT object_type, object_id, relation, subject_type, subject_id, subject_relation,
+                caveat, context, expires_at
+            FROM relation_tuple
+            WHERE store_id = $1
+                AND object_type = shape.object_type
+                AND relation = shape.relation
+                AND (shape.subject_type IS NULL OR subject_type = shape.subject_type)
+                AND (shape.subject_relation IS NULL OR subject_relation = shape.subject_relation)
+                AND (shape.wildcard IS NULL OR shape.wildcard = (subject_id = '*'))
+                AND (shape.caveat IS NULL OR caveat = shape.caveat)
+                AND (shape.expiration IS NULL OR shape.expiration = (expires_at IS NOT NULL))
+                AND deleted_revision = 9223372036854775807
+                AND (expires_at IS NULL OR expires_at > $9)
+            LIMIT $10
+        ) AS found
+) AS found ON true
+WHERE store.id = $1 AND store.deleted_at IS NULL;
+
+-- name: current_schema
+-- purpose: the text and language of the schema version in force
+-- index: schema_version_pkey
+SELECT text, language FROM schema_version WHERE store_id = $1 AND version = $2;
+
+-- name: add_schema
+-- purpose: a new schema version, in the revision just taken
+-- index: none
+INSERT INTO schema_version (store_id, version, text, language, created_revision)
+VALUES ($1, $2, $3, $4, $5)
+RETURNING version;

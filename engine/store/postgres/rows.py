@@ -1,0 +1,74 @@
+"""Rows to values and values to columns."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from engine.errors import StoreNotFound
+from engine.store.protocol import Snapshot, TupleFilter
+from engine.tuples import Object, RelationTuple, Subject
+
+_STORE_ID = re.compile(r"[0-9a-f]{32}")
+_WRAP = 1 << 64
+
+
+def known(store_id: str) -> str:
+    """`store_id` if it can be one. Raises StoreNotFound."""
+    if not _STORE_ID.fullmatch(store_id):
+        raise store_gone()
+    return store_id
+
+
+def store_gone() -> StoreNotFound:
+    """The error for a store id that names no living store."""
+    return StoreNotFound("the store is gone")
+
+
+def new_stamp() -> int:
+    """A random stamp as the signed bigint that holds its 64 bits."""
+    return secrets.randbits(64) - (_WRAP >> 1)
+
+
+def snapshot_of(store_id: str, row: Mapping[str, Any]) -> Snapshot:
+    """The snapshot in a row's `revision`, `stamp`, `schema_version` and `committed_at`."""
+    return Snapshot(
+        store_id,
+        row["revision"],
+        row["stamp"] % _WRAP,
+        row["schema_version"],
+        row["committed_at"],
+    )
+
+
+def signed(stamp: int) -> int:
+    """The bigint that holds an unsigned stamp's bits."""
+    return stamp - _WRAP if stamp >= _WRAP >> 1 else stamp
+
+
+def tuple_of(row: Sequence[Any]) -> RelationTuple:
+    """The tuple in the nine columns that every statement selects for one."""
+    return RelationTuple(
+        Object(row[0], row[1]), row[2], Subject(row[3], row[4], row[5]), row[6], row[7], row[8]
+    )
+
+
+def identity_columns(tuples: Iterable[RelationTuple]) -> list[list[str]]:
+    """Six arrays, one a part of the identity, in the order of the statements' parameters."""
+    columns: list[list[str]] = [[], [], [], [], [], []]
+    for made in tuples:
+        parts = (*made.object, made.relation, *made.subject)
+        for column, part in zip(columns, parts, strict=True):
+            column.append(part)
+    return columns
+
+
+def filter_columns(filters: Iterable[TupleFilter]) -> list[list[str | None]]:
+    """Six arrays, one a part of the filter; None matches anything."""
+    columns: list[list[str | None]] = [[], [], [], [], [], []]
+    for wanted in filters:
+        for column, part in zip(columns, wanted, strict=True):
+            column.append(part)
+    return columns

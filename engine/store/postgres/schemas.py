@@ -1,0 +1,107 @@
+"""Schema versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+
+from engine.errors import SchemaInUse, SchemaNotFound
+from engine.store.postgres.pool import Pool
+from engine.store.postgres.read import Fetch
+from engine.store.postgres.rows import store_gone, tuple_of
+from engine.store.postgres.sql import statement
+from engine.store.postgres.transaction import Revision, lock, recall, remember, take_revision
+from engine.store.protocol import SchemaCommand, SchemaMoved, SchemaRecord, Shape, Snapshot
+from engine.tuples import RelationTuple
+
+_SCHEMA = statement("schema")
+_CURRENT_SCHEMA = statement("current_schema")
+_TUPLES_OF_SHAPES = statement("tuples_of_shapes")
+_ADD_SCHEMA = statement("add_schema")
+_NAMED = 10
+
+
+async def schema(pool: Pool, store_id: str, version: int) -> SchemaRecord:
+    """See `Storage.schema`."""
+    rows = await pool.fetch(_SCHEMA, store_id, version)
+    if not rows:
+        raise store_gone()
+    if rows[0]["text"] is None:
+        raise SchemaNotFound(f"the store has no schema of version {version}")
+    return SchemaRecord(version, rows[0]["text"], rows[0]["language"])
+
+
+async def put_schema(pool: Pool, store_id: str, command: SchemaCommand) -> Snapshot:
+    """See `Storage.put_schema`."""
+
+    async def work(connection: asyncpg.Connection) -> Snapshot:
+        head = await lock(connection, store_id)
+        before = await recall(connection, store_id, command.idempotency, "schema")
+        if before is not None:
+            return before.snapshot
+        if command.expected_version != head.schema_version:
+            raise SchemaMoved(head.schema_version)
+        snapshot = head
+        if not await _is_current(connection, head, command):
+            await _refuse_orphans(connection, store_id, command)
+            snapshot = await _add(connection, head, command)
+        await remember(connection, command.idempotency, "schema", snapshot, {})
+        return snapshot
+
+    return await pool.transact(work)
+
+
+async def _is_current(
+    connection: asyncpg.Connection, head: Snapshot, command: SchemaCommand
+) -> bool:
+    if head.schema_version == 0:
+        return False
+    row = await connection.fetchrow(_CURRENT_SCHEMA, head.store_id, head.schema_version)
+    return tuple(row) == (command.text, command.language)
+
+
+async def _refuse_orphans(
+    connection: asyncpg.Connection, store_id: str, command: SchemaCommand
+) -> None:
+    """Raise SchemaInUse, naming the first few tuples that would be orphaned."""
+    if not command.removed:
+        return
+    found = await _of_shapes(connection.fetch, store_id, command.removed, command.now, _NAMED)
+    if found:
+        raise SchemaInUse(
+            f"the schema would orphan stored tuples, such as `{found[0]}`",
+            field="schema",
+            expected="a schema that allows every stored tuple",
+            tuples=tuple(map(str, found)),
+        )
+
+
+async def tuples_of_shapes(
+    pool: Pool, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
+) -> list[RelationTuple]:
+    """See `Storage.tuples_of_shapes`."""
+    return await _of_shapes(pool.fetch, store_id, shapes, now, limit)
+
+
+async def _of_shapes(
+    fetch: Fetch, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
+) -> list[RelationTuple]:
+    """Up to `limit` tuples in tuple order, each once though it may have several shapes."""
+    columns = [[shape[part] for shape in shapes] for part in range(len(Shape._fields))]
+    rows = await fetch(_TUPLES_OF_SHAPES, store_id, *columns, now, limit)
+    if not rows:
+        raise store_gone()
+    found = {tuple_of(row) for row in rows if row[0] is not None}
+    return sorted(found, key=lambda made: made.identity)[:limit]
+
+
+async def _add(connection: asyncpg.Connection, head: Snapshot, command: SchemaCommand) -> Snapshot:
+    version = head.schema_version + 1
+    revision = Revision([], [], command.metadata, command.actor, version, schema_changed=True)
+    snapshot = await take_revision(connection, head.store_id, revision)
+    await connection.fetchval(
+        _ADD_SCHEMA, head.store_id, version, command.text, command.language, snapshot.revision
+    )
+    return snapshot

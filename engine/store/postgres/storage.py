@@ -1,0 +1,168 @@
+"""`Storage` on Postgres: every call of the protocol, and where it is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+
+from engine.errors import Unavailable
+from engine.reader import Reader
+from engine.store.postgres import garbage, history, read, schemas, stores, write
+from engine.store.postgres.migrate import MigrationRefusedError, compare
+from engine.store.postgres.pool import Pool
+from engine.store.postgres.rows import known
+from engine.store.postgres.sql import statement
+from engine.store.postgres.waiting import HeadWatch
+from engine.store.protocol import (
+    Collected,
+    DeleteCommand,
+    DeleteOutcome,
+    Head,
+    RevisionChanges,
+    SchemaCommand,
+    SchemaRecord,
+    Shape,
+    Snapshot,
+    StoreRecord,
+    TupleFilter,
+    WriteCommand,
+    WriteOutcome,
+)
+from engine.tuples import RelationTuple
+
+_APPLIED_MIGRATIONS = statement("applied_migrations")
+
+
+class PostgresStorage:
+    """See `engine.store.protocol.Storage`. Safe to share among the tasks of one event loop."""
+
+    def __init__(self, pool: Pool, *, poll_interval: float = 0.1) -> None:
+        self._pool = pool
+        self._watch = HeadWatch(pool, poll_interval)
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        pool_size: int = 10,
+        prepared_statements: bool = True,
+        acquire_timeout: float = 0.25,
+        connect_timeout: float = 1.0,
+        statement_timeout: float = 4.0,
+        poll_interval: float = 0.1,
+    ) -> PostgresStorage:
+        """A storage on the database `dsn`, which need not be up yet: `ping` says whether it is.
+
+        All times are seconds: `acquire_timeout` to wait for one of `pool_size` connections,
+        `connect_timeout` to open one, `statement_timeout` for a read or for the part of a write
+        before its commit, and `poll_interval` between two looks of `wait_for_change`. Behind
+        PgBouncer in transaction mode `prepared_statements` must be False.
+        """
+        pool = await Pool.open(
+            dsn,
+            size=pool_size,
+            patience=acquire_timeout,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+            prepared_statements=prepared_statements,
+        )
+        return cls(pool, poll_interval=poll_interval)
+
+    async def create_store(self, name: str) -> StoreRecord:
+        return await stores.create_store(self._pool, name)
+
+    async def get_store(self, name: str) -> StoreRecord:
+        return await stores.get_store(self._pool, name)
+
+    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
+        return await stores.list_stores(self._pool, after, limit)
+
+    async def delete_store(self, name: str) -> None:
+        await stores.delete_store(self._pool, name)
+
+    async def head(self, store_id: str) -> Head:
+        return await read.head(self._pool, known(store_id))
+
+    async def snapshot(self, store_id: str, revision: int) -> Snapshot:
+        return await history.snapshot(self._pool, known(store_id), revision)
+
+    async def snapshot_at(self, store_id: str, moment: datetime) -> Snapshot:
+        return await history.snapshot_at(self._pool, known(store_id), moment)
+
+    async def schema(self, store_id: str, version: int) -> SchemaRecord:
+        return await schemas.schema(self._pool, known(store_id), version)
+
+    async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
+        snapshot = await schemas.put_schema(self._pool, known(store_id), command)
+        self._watch.announce(store_id, snapshot.revision)
+        return snapshot
+
+    async def tuples_of_shapes(
+        self, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
+    ) -> list[RelationTuple]:
+        return await schemas.tuples_of_shapes(self._pool, known(store_id), shapes, now, limit)
+
+    def reader(self, snapshot: Snapshot) -> Reader:
+        return read.PostgresReader(self._pool, snapshot)
+
+    async def read(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: RelationTuple | None,
+        limit: int,
+        now: datetime,
+    ) -> list[RelationTuple]:
+        known(snapshot.store_id)
+        return await read.page(self._pool.fetch, snapshot, filter_, after, limit, now)
+
+    async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
+        outcome = await write.write(self._pool, known(store_id), command)
+        self._watch.announce(store_id, outcome.snapshot.revision)
+        return outcome
+
+    async def delete(self, store_id: str, command: DeleteCommand) -> DeleteOutcome:
+        outcome = await write.delete(self._pool, known(store_id), command)
+        self._watch.announce(store_id, outcome.snapshot.revision)
+        return outcome
+
+    async def remove_expired(self, store_id: str, now: datetime, limit: int) -> DeleteOutcome:
+        outcome = await write.remove_expired(self._pool, known(store_id), now, limit)
+        self._watch.announce(store_id, outcome.snapshot.revision)
+        return outcome
+
+    async def changes(
+        self, store_id: str, after_revision: int, limit: int
+    ) -> list[RevisionChanges]:
+        return await history.changes(self._pool, known(store_id), after_revision, limit)
+
+    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:  # noqa: ASYNC109
+        await self._watch.wait(known(store_id), after_revision, timeout)
+
+    async def collect_garbage(self, store_id: str, horizon: datetime, batch: int) -> Collected:
+        return await garbage.collect(self._pool, known(store_id), horizon, batch)
+
+    async def secrets(self) -> list[bytes]:
+        return await stores.secrets(self._pool)
+
+    async def rotate_secret(self) -> None:
+        await stores.rotate_secret(self._pool)
+
+    async def ping(self) -> None:
+        try:
+            rows = await self._pool.fetch(_APPLIED_MIGRATIONS)
+            missing = compare({row["name"]: row["checksum"] for row in rows})
+        except asyncpg.UndefinedTableError:
+            raise Unavailable("the database has no tables yet: run `stonetown migrate`") from None
+        except MigrationRefusedError as error:
+            raise Unavailable(str(error)) from error
+        if missing:
+            raise Unavailable(f"migration {missing[0].name} is pending: run `stonetown migrate`")
+
+    async def close(self) -> None:
+        await self._watch.close()
+        await self._pool.close()
