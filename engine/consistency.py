@@ -66,7 +66,7 @@ class Freshness:
         self.announcer = announcer
         self.max_staleness = max_staleness
         self._read_your_writes = read_your_writes
-        self._clock = clock
+        self.clock = clock
         self._now = now
         self._pause = pause
         self._heads = Heads(storage, clock=clock, lineage_changed=self._start_over)
@@ -78,10 +78,10 @@ class Freshness:
 
         Raises StoreNotFound and Unavailable.
         """
-        started = self._clock()
+        started = self.clock()
         reads = self._names.used(name)
         if reads is None:
-            reads = SharedRead(lambda: self.storage.get_store(name), clock=self._clock)
+            reads = SharedRead(lambda: self.storage.get_store(name), clock=self.clock)
         record = await reads.since(started if fresh else started - self.max_staleness)
         # Only names that exist are kept, so that no client can fill the memory with others.
         self._names.put(name, reads)
@@ -111,7 +111,7 @@ class Freshness:
             case MinimizeLatency():
                 return Chosen(await self._latest(store.id, objects), self._now())
             case FullyConsistent():
-                head = await self._heads.since(store.id, self._clock())
+                head = await self._heads.since(store.id, self.clock())
                 return Chosen(head.snapshot, self._now())
             case AtLeastAsFresh(text):
                 return Chosen(await self._at_least(store.id, text), self._now())
@@ -132,7 +132,7 @@ class Freshness:
         SnapshotExpired, StoreNotFound and Unavailable.
         """
         # A head within the bound notices a restored lineage before an old proof is believed.
-        await self._heads.since(store_id, self._clock() - self.max_staleness)
+        await self._heads.since(store_id, self.clock() - self.max_staleness)
         return await self._heads.prove(store_id, revision, stamp, field)
 
     async def resume(self, store: StoreRecord, text: str, field: str) -> Snapshot:
@@ -150,12 +150,12 @@ class Freshness:
         and for a replayed delete, whose objects are no longer known. If the announcer fails, this
         returns when every node's head is newer than the write anyway.
         """
-        committed = self._clock()
+        committed = self.clock()
         self._heads.learn(snapshot)
         if self.announcer is None or await self.announcer.publish(snapshot, objects):
             return
         if self._read_your_writes:
-            await self._pause(max(0.0, committed + self.max_staleness - self._clock()))
+            await self._pause(max(0.0, committed + self.max_staleness - self.clock()))
 
     async def close(self) -> None:
         """End the reads that are running and close the announcer. Storage is not closed."""
@@ -165,7 +165,7 @@ class Freshness:
             await self.announcer.close()
 
     async def _latest(self, store_id: str, objects: Collection[Object]) -> Snapshot:
-        started = self._clock()
+        started = self.clock()
         oldest = started - self.max_staleness
         if not objects or not self._read_your_writes:
             return (await self._heads.since(store_id, oldest)).snapshot
@@ -176,11 +176,11 @@ class Freshness:
         if demanded is not None and demanded <= head.snapshot.revision:
             return head.snapshot
         # Asked from now on, not from the start: the announcer's record was seen alive before it.
-        return (await self._heads.since(store_id, self._clock())).snapshot
+        return (await self._heads.since(store_id, self.clock())).snapshot
 
     async def _at_least(self, store_id: str, text: str) -> Snapshot:
         revision, stamp = self._decode(store_id, text, _FIELD)
-        head = await self._heads.since(store_id, self._clock() - self.max_staleness)
+        head = await self._heads.since(store_id, self.clock() - self.max_staleness)
         if revision < head.oldest_revision:
             # Its stamp is gone, and every snapshot that is left is fresher than it.
             return head.snapshot

@@ -8,19 +8,19 @@ storage; the newest signs and all verify, so that rotation breaks no list that i
 from __future__ import annotations
 
 import binascii
-import hashlib
 import hmac
 import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from engine.cache.shared import SharedRead, elapsed
+from engine.digest import digest, encoded
 from engine.errors import InvalidCursor
 
-Part = None | bool | int | str | bytes | Sequence["Part"]
+__all__ = ["Call", "Cursor", "Cursors", "SecretSource", "digest"]
 
 _VERSION = b"\x01"
 _SEAL_BYTES = 32
@@ -106,38 +106,8 @@ class Cursors:
         raise _invalid(field)
 
 
-def digest(*parts: Part) -> bytes:
-    """SHA-256 of `parts`, typed and length-prefixed: different parts give different digests.
-
-    `1`, `True`, `"1"`, `b"1"` and `["1"]` all differ, as do `("ab", "c")` and `("a", "bc")`.
-    """
-    return hashlib.sha256(_encoded(parts)).digest()
-
-
-def _encoded(part: Part) -> bytes:
-    match part:
-        case None:
-            return b"n"
-        case bool():
-            return b"t" if part else b"f"
-        case int():
-            return _tagged(b"i", str(part).encode("ascii"))
-        case str():
-            # A lone surrogate is text to Python; a digest must not fail on it.
-            return _tagged(b"s", part.encode("utf-8", "surrogatepass"))
-        case bytes():
-            return _tagged(b"b", part)
-        case _:
-            items = [_encoded(item) for item in part]
-            return b"l" + _LENGTH.pack(len(items)) + b"".join(items)
-
-
-def _tagged(tag: bytes, value: bytes) -> bytes:
-    return tag + _LENGTH.pack(len(value)) + value
-
-
 def _seal(secret: bytes, call: Call, body: bytes) -> bytes:
-    message = _encoded(("cursor", call.store_id, call.name, call.arguments, body))
+    message = encoded(("cursor", call.store_id, call.name, call.arguments, body))
     return hmac.digest(secret, message, "sha256")
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cursor import Call, Cursor, Cursors, Part, digest
+from engine.cursor import Call, Cursor, Cursors
+from engine.digest import Part, digest
 from engine.errors import InvalidCursor
 from tests.freshness.clock import ManualClock
 

@@ -1,0 +1,210 @@
+"""The announcer over Redis or Valkey: each store's recent writes, and news of them.
+
+Each store has a record of recent writes with a random id, lost as a whole or not at all
+(`publish.lua`). What Redis says is believed only when it speaks of a newer write. That it knows of
+none is believed only if the record is the same one that this node saw, over this very connection,
+before it last read the store's head: a record that was flushed, evicted or expired has another id,
+and a server that restarted or failed over has other connections. Everything written since that
+sight is in the record, and everything written before it is in the head. No clock is compared.
+
+Connections must lead to one server that holds one memory: not to a proxy that spreads commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from importlib.resources import files
+from secrets import token_hex
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from engine.cache.announcer import News
+from engine.cache.listener import Listener
+from engine.cache.shared import Lru, elapsed
+from engine.digest import digest
+from engine.store.protocol import Snapshot
+from engine.tuples import Object
+
+_log = logging.getLogger(__name__)
+
+_READ_SECONDS = 0.05
+_PUBLISH_SECONDS = 0.25
+_SILENCE_SECONDS = 1.0
+_LOG_SECONDS = 10.0
+_CONNECTIONS = 16
+_STORES = 10_000
+_RECORD_SECONDS = 10
+_RECORD_FIELDS = 1_000
+_KEPT_SECONDS = 24 * 60 * 60
+_WHOLE_STORE = b"all"
+_REVISION = re.compile(rb"[0-9]{1,19}")
+_PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
+
+# When each record's id was first seen over a connection, by store.
+Sightings = Lru[str, dict[bytes, float]]
+
+
+class RedisAnnouncer:
+    """See `engine.cache.announcer.Announcer`. Faults of Redis are counted, never raised.
+
+    `url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. Deployments that share a
+    Redis differ in `prefix`. `clock` is the clock of the node's Freshness.
+    """
+
+    def __init__(
+        self, url: str, *, prefix: str = "stonetown", clock: Callable[[], float] = elapsed
+    ) -> None:
+        self._prefix = prefix
+        self._clock = clock
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=_PUBLISH_SECONDS,
+            socket_timeout=_PUBLISH_SECONDS,
+            socket_connect_timeout=_PUBLISH_SECONDS,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._greet,
+        )
+        self._client = Redis(connection_pool=self._pool)
+        self._publish = self._client.register_script(_PUBLISH)
+        self._listener = Listener(url, channel=f"{prefix}:1:news")
+        self._silent_until = float("-inf")
+        self._next_log = float("-inf")
+        self._away = False
+        self.faults = 0
+
+    async def publish(self, snapshot: Snapshot, objects: Collection[Object] | None) -> bool:
+        """See `Announcer.publish`."""
+        names = [_WHOLE_STORE] if objects is None else [_name(item) for item in set(objects)]
+        return await self._record(snapshot.store_id, snapshot.revision, names, announce=True)
+
+    async def last_write(
+        self, store_id: str, objects: Collection[Object], known_as_of: float
+    ) -> int | None:
+        """See `Announcer.last_write`; takes at most 50 ms."""
+        if not self._worth_asking():
+            return None
+        fields: list[str | bytes] = ["id", _WHOLE_STORE, *(_name(item) for item in set(objects))]
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                current, before, seen = await self._read(store_id, fields)
+        except ResponseError:
+            # Something else stands under a record's key. Publishing replaces it.
+            current = [None]
+        except (RedisError, OSError, TimeoutError) as error:
+            self._fault(error)
+            self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
+            return None
+        self._away = False
+        if current[0] is None:
+            await self._record(store_id, 0, [], announce=False)
+            return None
+        ids = [record[0] for record in (current, before) if record[0] is not None]
+        values = [value for value in (*current[1:], *before[1:]) if value is not None]
+        if min(seen[id_] for id_ in ids) > known_as_of:
+            return None
+        if not all(_REVISION.fullmatch(value) for value in values):
+            return None
+        return max(map(int, values), default=0)
+
+    async def forget(self, store_id: str) -> None:
+        """See `Announcer.forget`."""
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._client.delete(*self._keys(store_id))
+        except (RedisError, OSError, TimeoutError) as error:
+            self._fault(error)
+
+    def listen(self, store_id: str) -> AbstractAsyncContextManager[News]:
+        """See `Announcer.listen`."""
+        return self._listener.listen(store_id)
+
+    async def close(self) -> None:
+        """See `Announcer.close`."""
+        await self._listener.close()
+        await self._pool.aclose()
+
+    async def _record(
+        self, store_id: str, revision: int, names: Collection[bytes], *, announce: bool
+    ) -> bool:
+        limits = (_RECORD_SECONDS, _RECORD_FIELDS, _KEPT_SECONDS)
+        news = (f"{self._prefix}:1:news", store_id if announce else "")
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._publish(
+                    keys=self._keys(store_id),
+                    args=[token_hex(16), revision, *limits, *news, *names],
+                )
+        except (RedisError, OSError, TimeoutError) as error:
+            self._fault(error)
+            return False
+        return True
+
+    async def _read(
+        self, store_id: str, fields: Collection[str | bytes]
+    ) -> tuple[list[bytes | None], list[bytes | None], dict[bytes, float]]:
+        """The fields in both records, and when each record's id was first seen.
+
+        The order matters: a record that is set aside between the two reads is then read twice,
+        never missed.
+        """
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            commands = [("HMGET", key, *fields) for key in self._keys(store_id)]
+            await connection.send_packed_command(connection.pack_commands(commands))
+            current, before = [await connection.read_response() for _ in commands]
+            sightings: Sightings = connection.sightings
+        except BaseException:
+            # Replies may be under way that would answer the next question.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+        earlier = sightings.used(store_id) or {}
+        now = self._clock()
+        seen = {id_: earlier.get(id_, now) for id_ in (current[0], before[0]) if id_ is not None}
+        return current, before, sightings.put(store_id, seen)
+
+    async def _greet(self, connection: Any) -> None:
+        """What was seen over an earlier connection counts no more: it may be another server."""
+        try:
+            await connection.on_connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        connection.sightings = Sightings(_STORES)
+
+    def _keys(self, store_id: str) -> list[str]:
+        # Braces keep a store's keys on one node of a cluster. A store id has a fixed length.
+        return [f"{self._prefix}:1:{{{store_id}}}:{which}" for which in ("writes", "earlier")]
+
+    def _worth_asking(self) -> bool:
+        """False while Redis is presumed away; one question a second finds out."""
+        if not self._away:
+            return True
+        now = self._clock()
+        if now < self._silent_until:
+            return False
+        self._silent_until = now + _SILENCE_SECONDS
+        return True
+
+    def _fault(self, error: Exception) -> None:
+        self.faults += 1
+        now = self._clock()
+        if now >= self._next_log:
+            self._next_log = now + _LOG_SECONDS
+            _log.warning("redis does not serve: %s (%d faults)", type(error).__name__, self.faults)
+
+
+def _name(item: Object) -> bytes:
+    """An object's field: short whatever the object, and nothing a client chose."""
+    return digest(item.type, item.id)[:16]
