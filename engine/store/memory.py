@@ -43,6 +43,7 @@ from engine.store.protocol import (
     SchemaCommand,
     SchemaMoved,
     SchemaRecord,
+    Shape,
     Snapshot,
     StoreRecord,
     TupleFilter,
@@ -164,18 +165,24 @@ class MemoryStorage:
         written = (command.text, command.language)
         if version and store.schemas[version][1:] == written:
             return self._keep(store, command.idempotency, store.head)
-        orphans = [
-            tuple_
-            for shape in command.removed
-            for tuple_ in islice(
-                store.tuples.shaped(shape, store.head.revision, command.now), NAMED_TUPLES
-            )
-        ]
+        orphans = await self.tuples_of_shapes(store_id, command.removed, command.now, NAMED_TUPLES)
         if orphans:
-            names = tuple(str(tuple_) for tuple_ in orphans[:NAMED_TUPLES])
+            names = tuple(str(tuple_) for tuple_ in orphans)
             raise SchemaInUse("stored tuples need what the schema would remove", tuples=names)
         head = store.commit([], self._clock, command.metadata, command.actor, written)
         return self._keep(store, command.idempotency, head)
+
+    async def tuples_of_shapes(
+        self, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
+    ) -> list[RelationTuple]:
+        store = self._store(store_id)
+        revision = store.head.revision
+        found: dict[RelationTuple, None] = {}
+        for shape in shapes:
+            if len(found) >= limit:
+                break
+            found.update(dict.fromkeys(islice(store.tuples.shaped(shape, revision, now), limit)))
+        return list(found)[:limit]
 
     def reader(self, snapshot: Snapshot) -> Reader:
         return MemoryReader(self._store(snapshot.store_id), snapshot.revision)
@@ -237,10 +244,10 @@ class MemoryStorage:
                 break
         return taken
 
-    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:  # noqa: ASYNC109
+    async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
         store = self._store(store_id)
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 while store.head.revision <= after_revision and not store.deleted:
                     await store.changed.wait()
 

@@ -1,0 +1,56 @@
+"""The contract that every storage keeps: one suite, collected through its subclasses.
+
+A storage's test module subclasses `StorageContract` under a name that begins with `Test` and
+overrides the fixture `storage`. The suite makes stores with names of its own, so that a storage
+may be shared by its tests and may hold other stores.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.store.protocol import Storage
+from tests.store.contract_history import (
+    ChangesContract,
+    GarbageContract,
+    SnapshotsContract,
+)
+from tests.store.contract_reads import FetchContract, ReadContract
+from tests.store.contract_schemas import DeleteContract, IdempotencyContract, SchemasContract
+from tests.store.contract_stores import ServiceContract, StoresContract
+from tests.store.contract_writes import (
+    ConcurrencyContract,
+    ExpiryContract,
+    PreconditionsContract,
+    WritesContract,
+)
+from tests.store.tenant import Tenant
+
+
+class StorageContract(
+    StoresContract,
+    ServiceContract,
+    WritesContract,
+    PreconditionsContract,
+    ExpiryContract,
+    ConcurrencyContract,
+    ReadContract,
+    FetchContract,
+    SnapshotsContract,
+    ChangesContract,
+    GarbageContract,
+    SchemasContract,
+    DeleteContract,
+    IdempotencyContract,
+):
+    """Every method, result and error of `engine.store.protocol.Storage`."""
+
+    @pytest.fixture
+    async def storage(self) -> Storage:
+        """The storage under test: each subclass gives its own."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def tenant(self, storage: Storage) -> Tenant:
+        """A new store in it."""
+        return await Tenant.make(storage)
