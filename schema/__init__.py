@@ -11,10 +11,15 @@ SubjectReach        which subjects may ever be members of what
 
 from __future__ import annotations
 
+from schema.diff import ChangeKind, SchemaChange, diff_schemas
 from schema.errors import Problem, SchemaError, SchemaSyntaxError, SchemaTypeError
+from schema.lint import lint_schema
 from schema.model import Schema
 from schema.reachability import SubjectReach
+from schema.zed.format import format_text
+from schema.zed.imports import flatten_imports
 from schema.zed.language import parse_zed
+from schema.zed.print import print_schema
 
 LANGUAGES = ("zed",)
 """The languages that `parse_schema` reads."""
@@ -38,11 +43,18 @@ def parse_schema(text: str, language: str = "zed") -> Schema:
 
 __all__ = [
     "LANGUAGES",
+    "ChangeKind",
     "Problem",
     "Schema",
+    "SchemaChange",
     "SchemaError",
     "SchemaSyntaxError",
     "SchemaTypeError",
     "SubjectReach",
+    "diff_schemas",
+    "flatten_imports",
+    "format_text",
+    "lint_schema",
     "parse_schema",
+    "print_schema",
 ]
