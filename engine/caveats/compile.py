@@ -10,13 +10,24 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 from google.protobuf.message import DecodeError
 
-from engine.caveats.checked import CheckedTree, children, kind_of, references
+from engine.caveats.checked import CheckedTree, references
+from engine.caveats.cost import (
+    BUDGET,
+    ORDINARY_CONTEXT,
+    ORDINARY_PATTERN,
+    ContextSize,
+    bearable_bytes,
+    estimate,
+)
 from engine.caveats.network import ADDRESS_TYPE, POOL, in_cidr
+from engine.caveats.rules import Rules
 from schema.errors import Problem
 from schema.model import Caveat, ParameterType
 from schema.source import Span
 
 MAX_EXPRESSION = 100_000
+MAX_CONTEXT = 64_000
+"""Bytes of context up to which an expression's cost is estimated in advance."""
 
 _TYPES = {
     "any": cel.Type.DYN,
@@ -90,13 +101,22 @@ def _cel_type(type_: ParameterType) -> Any:
 class CompiledCaveat:
     """A caveat that can be evaluated. `references` are the parameters that its expression uses."""
 
-    def __init__(self, caveat: Caveat, expression: Any, tree: CheckedTree) -> None:
+    def __init__(self, caveat: Caveat, expression: Any, tree: CheckedTree, rules: Rules) -> None:
         self.name = caveat.name
         self.parameters = dict(caveat.parameters)
         self.expression = expression
         self.references = frozenset(name for name, _ in references(tree.root)) & frozenset(
             caveat.parameters
         )
+        self.pattern_parameters = rules.pattern_parameters & self.references
+        self._tree = tree
+        self._bearable = bearable_bytes(tree, MAX_CONTEXT)
+
+    def bears(self, context: ContextSize) -> bool:
+        """Whether evaluation stays within its budget of time with a context of this size."""
+        if context.bytes <= self._bearable and context.pattern <= ORDINARY_PATTERN:
+            return True
+        return estimate(self._tree, context) <= BUDGET
 
 
 def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
@@ -116,56 +136,38 @@ def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
         return list(_cel_problems(caveat, str(error)))
     except DecodeError:
         return [_problem(caveat, "caveat_invalid", "is nested too deeply")]
-    compiled = CompiledCaveat(caveat, expression, tree)
-    problems = list(_rule_problems(compiled, caveat, tree))
-    return problems or compiled
+    problems = list(_rule_problems(caveat, expression, tree))
+    if problems:
+        return problems
+    compiled = CompiledCaveat(caveat, expression, tree, Rules(tree))
+    if not compiled.bears(ContextSize(ORDINARY_CONTEXT, ORDINARY_CONTEXT // 2)):
+        why = f"can take too long, even with a context of {ORDINARY_CONTEXT} bytes"
+        return [_problem(caveat, "caveat_too_costly", why)]
+    return compiled
 
 
-def _rule_problems(
-    compiled: CompiledCaveat, caveat: Caveat, tree: CheckedTree
-) -> Iterator[Problem]:
-    found = compiled.expression.return_type()
+def _rule_problems(caveat: Caveat, expression: Any, tree: CheckedTree) -> Iterator[Problem]:
+    found = expression.return_type()
     if found != cel.Type.BOOL:
         why = f"must give true or false, and gives {found.name().lower()}"
         yield _problem(caveat, "caveat_not_boolean", why)
+    used = {name for name, _ in references(tree.root)}
     for name in caveat.parameters:
-        if name not in compiled.references:
+        if name not in used:
             yield Problem(
                 "caveat_unused_parameter",
                 f"parameter `{name}` of caveat `{caveat.name}` is not used in its expression",
                 caveat.span,
             )
-    yield from _opaque_addresses(caveat, tree, tree.root)
+    for node, why in Rules(tree).violations:
+        yield _problem(caveat, "caveat_invalid", why, tree.positions.get(node))
 
 
-def _opaque_addresses(caveat: Caveat, tree: CheckedTree, expr: Any) -> Iterator[Problem]:
-    """An `ipaddress` is made by a client and asked by `in_cidr`; it has no fields of its own."""
-    kind = kind_of(expr)
-    if kind == "struct" and expr.struct.message:
-        yield _problem(
-            caveat, "caveat_invalid", f"makes a message `{expr.struct.message}`", expr, tree
-        )
-    if kind == "select":
-        operand = tree.types.get(expr.select.operand.id)
-        if operand is not None and operand.message == ADDRESS_TYPE:
-            yield _problem(caveat, "caveat_invalid", "selects a field of an ipaddress", expr, tree)
-    if kind == "loop":
-        loop = expr.loop
-        below = [loop.range, loop.start, loop.condition, loop.step, loop.result]
-    else:
-        below = children(expr)
-    for child in below:
-        yield from _opaque_addresses(caveat, tree, child)
-
-
-def _problem(
-    caveat: Caveat, code: str, why: str, expr: Any = None, tree: CheckedTree | None = None
-) -> Problem:
+def _problem(caveat: Caveat, code: str, why: str, position: int | None = None) -> Problem:
     span = caveat.expression_span or caveat.span
-    if expr is not None and tree is not None and expr.id in tree.positions:
-        before = caveat.expression[: tree.positions[expr.id]]
-        line = before.count("\n") + 1
-        span = _place(caveat, line, len(before) - (before.rfind("\n") + 1) + 1)
+    if position is not None:
+        before = caveat.expression[:position]
+        span = _place(caveat, before.count("\n") + 1, position - before.rfind("\n"))
     return Problem(code, f"the expression of caveat `{caveat.name}` {why}", span)
 
 

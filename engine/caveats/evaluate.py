@@ -7,7 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from engine.caveats.compile import CompiledCaveat, compile_caveat
-from engine.caveats.values import convert
+from engine.caveats.cost import ContextSize
+from engine.caveats.regex import regex_weight
+from engine.caveats.values import convert, extent, strings_in, text_items
 from engine.errors import CaveatFailed, InvalidContext, InvalidRequest, UnknownCaveat
 from engine.jsontext import canonical_json, parse_json_object
 from schema.errors import Problem, SchemaTypeError
@@ -53,7 +55,13 @@ class CaveatSet:
                     expected="one of " + ", ".join(f"`{each}`" for each in compiled.parameters),
                 )
             made[key] = convert(value, type_, f"{field}.{key}").json
-        return canonical_json(made)
+        text = canonical_json(made)
+        size = ContextSize(len(text), text_items(text), _pattern_weight(compiled, made))
+        if not compiled.bears(size):
+            raise InvalidContext(
+                f"with so large a context caveat `{name}` can take too long", field=field
+            )
+        return text
 
     def bind(self, context: Mapping[str, Any], field: str = "context") -> Bound:
         """An evaluator for one request, whose own context is `context`.
@@ -101,7 +109,7 @@ class Bound:
         self._context = context
         self._field = field
         self._known: dict[tuple[str, str], Outcome] = {}
-        self._converted: dict[tuple[str, ParameterType], Any] = {}
+        self._converted: dict[tuple[str, ParameterType], tuple[Any, tuple[int, int]]] = {}
 
     def evaluate(self, name: str, stored: str) -> Outcome:
         """Whether caveat `name` holds with the stored context `stored` (canonical JSON, or "").
@@ -120,12 +128,16 @@ class Bound:
     def _evaluate(self, name: str, stored: str) -> Outcome:
         compiled = self._caveats._find(name)  # noqa: SLF001 - one pair of classes
         values = dict(self._caveats._stored(name, stored))  # noqa: SLF001
+        size, items = len(stored), text_items(stored)
         for parameter, type_ in compiled.parameters.items():
             if parameter not in values and parameter in self._context:
-                values[parameter] = self._request_value(parameter, type_)
+                values[parameter], (more, parts) = self._request_value(parameter, type_)
+                size, items = size + more, items + parts
+        if not compiled.bears(ContextSize(size, items, _pattern_weight(compiled, values))):
+            raise CaveatFailed(f"with so large a context caveat `{name}` can take too long")
         try:
             result = compiled.expression.eval(data=values).value()
-        except RuntimeError as error:  # what the binding raises when it stops an evaluation
+        except RuntimeError as error:  # what the binding raises when it stops at 10,000 loop steps
             raise CaveatFailed(f"caveat `{name}` was stopped: {_said(error)}") from error
         if isinstance(result, bool):
             return result
@@ -134,17 +146,25 @@ class Bound:
             return missing
         raise CaveatFailed(f"caveat `{name}` failed: {_said(result)}")
 
-    def _request_value(self, parameter: str, type_: ParameterType) -> Any:
+    def _request_value(self, parameter: str, type_: ParameterType) -> tuple[Any, tuple[int, int]]:
         key = (parameter, type_)
         if key not in self._converted:
-            value = self._context[parameter]
-            self._converted[key] = convert(value, type_, f"{self._field}.{parameter}").cel
+            made = convert(self._context[parameter], type_, f"{self._field}.{parameter}")
+            self._converted[key] = made.cel, extent(made.json)
         return self._converted[key]
+
+
+def _pattern_weight(compiled: CompiledCaveat, values: Mapping[str, Any]) -> int:
+    """The weight of the heaviest pattern among these values of a caveat's parameters."""
+    if not compiled.pattern_parameters:
+        return 0
+    given = (values[name] for name in compiled.pattern_parameters if name in values)
+    return max((regex_weight(text) for value in given for text in strings_in(value)), default=0)
 
 
 def _said(error: object) -> str:
     """CEL's own words, without its status codes and cut to what fits a message."""
     text = str(error).partition("\n")[0]
     status, colon, rest = text.partition(": ")
-    text = rest if colon and status.isupper() else text
+    text = (rest if colon and status.isupper() else text).partition(" [")[0]
     return "".join(char if char.isprintable() else "\ufffd" for char in text[:200])

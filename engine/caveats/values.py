@@ -8,10 +8,11 @@ A boolean is never a number, though Python thinks so.
 from __future__ import annotations
 
 import binascii
+import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -49,6 +50,34 @@ class Converted(NamedTuple):
 
     json: Any
     cel: Any
+
+
+def extent(value: Any) -> tuple[int, int]:
+    """The size of a JSON value as a context holds it: its bytes, and its elements or parts."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else 4 * len(value), 1
+    if isinstance(value, list | dict):
+        text = json.dumps(value)
+        return len(text), text_items(text)
+    return 20, 1
+
+
+def text_items(text: str) -> int:
+    """An upper bound of the values in a JSON text."""
+    return text.count(",") + text.count(":") + 1
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from strings_in(item)
 
 
 def convert(value: Any, type_: ParameterType, field: str) -> Converted:
