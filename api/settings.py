@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     database_pool: int = Field(
         10, ge=1, le=1000, description="Connections to Postgres per worker process"
     )
+    prepared_statements: bool = Field(
+        True, description="Prepare statements; `false` behind PgBouncer in transaction mode"
+    )
 
     max_staleness: Seconds = Field(
         1.0, description="How old a `minimize_latency` answer may be at most"
@@ -107,6 +110,9 @@ class Settings(BaseSettings):
     read_timeout: Seconds = Field(10.0, description="Longest pause while a request body arrives")
     write_timeout: Seconds = Field(
         10.0, description="Longest wait for the reader of a stream to take more"
+    )
+    watch_heartbeat: Seconds = Field(
+        5.0, description="Longest silence of a watch: a heartbeat comes when there is no change"
     )
     stop_timeout: Seconds = Field(
         10.0, description="What requests under way get to finish when the server stops"

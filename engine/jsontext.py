@@ -29,13 +29,7 @@ def parse_json(text: str | bytes, field: str = "body") -> Any:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         _check_depth(text)
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_number,
-        )
+        value = _DECODER.decode(text)
         _check_strings(text, value)
     except UnicodeDecodeError as error:
         _refuse(field, f"not UTF-8 at byte {error.start}")
@@ -154,3 +148,11 @@ def _walk_strings(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _walk_strings(item)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_constant,
+    parse_int=_integer,
+    parse_float=_number,
+)

@@ -1,0 +1,262 @@
+"""The calls that have one body and one answer: parse, ask, render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from api.asgi import Answer
+from api.calls import Call
+from api.errors import Forbidden
+from api.native import render
+from api.native.decode import (
+    Members,
+    Problems,
+    consistency_of_query,
+    decode_consistency,
+    decode_filter,
+    decode_tuple,
+    relation_name,
+)
+from engine.errors import InvalidRequest
+from engine.requests import FULLY_CONSISTENT, Check, Consistency, DeleteRequest, WriteRequest
+from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
+from engine.tuples import RelationTuple, parse_object, parse_subject
+
+T = TypeVar("T")
+_CHECK = ("object", "relation", "subject", "context", "contextual_tuples")
+_OPS = {op.value: op for op in UpdateOp}
+_PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Answer:
+    return Answer(status, render.encode(body))
+
+
+async def check(call: Call) -> Answer:
+    """`POST /check`."""
+    problems = Problems()
+    body = Members(await call.json(), "", (*_CHECK, "consistency"), problems)
+    asked = _check(body, problems)
+    consistency = _consistency(body, problems)
+    problems.raise_any()
+    answer = await call.engine.check(call.store, asked, consistency, deadline=call.deadline)
+    call.metrics.decided((answer.decision,))
+    return _json(render.check(answer))
+
+
+async def check_batch(call: Call) -> Answer:
+    """`POST /check/batch`."""
+    problems = Problems()
+    body = Members(await call.json(), "", ("checks", "consistency"), problems)
+    checks = [
+        _check(Members(item, f"checks[{index}]", _CHECK, problems), problems)
+        for index, item in enumerate(body.items("checks", required=True))
+    ]
+    consistency = _consistency(body, problems)
+    problems.raise_any()
+    answer = await call.engine.check_batch(call.store, checks, consistency, deadline=call.deadline)
+    call.metrics.decided(answer.results)
+    return _json(render.batch(answer))
+
+
+def _check(members: Members, problems: Problems) -> Check:
+    object_ = members.parsed("object", parse_object)
+    relation = members.parsed("relation", relation_name)
+    subject = members.parsed("subject", parse_subject)
+    context = members.object("context")
+    contextual = _tuples(members, "contextual_tuples", problems)
+    if object_ is None or relation is None or subject is None:
+        return None  # type: ignore[return-value]  # a problem is noted: this is never used
+    return Check(object_, relation, subject, context, contextual)
+
+
+def _tuples(members: Members, name: str, problems: Problems) -> list[RelationTuple]:
+    decoded = (
+        decode_tuple(item, f"{members.path(name)}[{index}]", problems)
+        for index, item in enumerate(members.items(name))
+    )
+    return [item for item in decoded if item is not None]
+
+
+def _consistency(members: Members, problems: Problems) -> Consistency:
+    return decode_consistency(members.get("consistency"), "consistency", problems)
+
+
+async def expand(call: Call) -> Answer:
+    """`POST /expand`."""
+    problems = Problems()
+    body = Members(await call.json(), "", ("object", "relation", "consistency"), problems)
+    object_ = body.parsed("object", parse_object)
+    relation = body.parsed("relation", relation_name)
+    consistency = _consistency(body, problems)
+    problems.raise_any()
+    assert object_ is not None
+    assert relation is not None
+    answer = await call.engine.expand(
+        call.store, object_, relation, consistency, deadline=call.deadline
+    )
+    return _json(render.expand(answer))
+
+
+async def read(call: Call) -> Answer:
+    """`POST /read`."""
+    problems = Problems()
+    body = Members(await call.json(), "", ("filter", "limit", "cursor", "consistency"), problems)
+    wanted = decode_filter(body.required("filter"), "filter", problems)
+    limit = body.optional_count("limit")
+    cursor = body.optional_text("cursor")
+    consistency = _consistency(body, problems)
+    problems.raise_any()
+    answer = await call.engine.read(
+        call.store, wanted, limit=limit, cursor=cursor, consistency=consistency
+    )
+    return _json(render.read(answer))
+
+
+async def write(call: Call) -> Answer:
+    """`POST /write`."""
+    problems = Problems()
+    body = Members(await call.json(), "", ("updates", "preconditions", "metadata"), problems)
+    updates = [
+        _update(item, f"updates[{index}]", problems)
+        for index, item in enumerate(body.items("updates", required=True))
+    ]
+    preconditions = _preconditions(body, problems)
+    request = WriteRequest(
+        [update for update in updates if update is not None],
+        preconditions,
+        body.object("metadata"),
+        call.principal.name,
+        call.idempotency_key(),
+    )
+    problems.raise_any()
+    return _json(render.write(await call.engine.write(call.store, request)))
+
+
+def _update(value: Any, path: str, problems: Problems) -> Update | None:
+    members = Members(value, path, ("op", "tuple"), problems)
+    op = _choice(members, "op", _OPS, problems)
+    stated = members.required("tuple")
+    if stated is None or op is None:
+        return None
+    item = decode_tuple(stated, members.path("tuple"), problems)
+    return None if item is None else Update(op, item)
+
+
+def _preconditions(body: Members, problems: Problems) -> list[Precondition]:
+    made = []
+    for index, item in enumerate(body.items("preconditions")):
+        members = Members(item, f"preconditions[{index}]", ("op", "filter"), problems)
+        op = _choice(members, "op", _PRECONDITION_OPS, problems)
+        stated = members.required("filter")
+        if op is not None and stated is not None:
+            made.append(Precondition(op, decode_filter(stated, members.path("filter"), problems)))
+    return made
+
+
+def _choice(members: Members, name: str, choices: Mapping[str, T], problems: Problems) -> T | None:
+    text = members.text(name)
+    if text and text not in choices:
+        problems.add(
+            "invalid_request",
+            "not one of the choices",
+            members.path(name),
+            " or ".join(f"`{choice}`" for choice in choices),
+        )
+    return choices.get(text)
+
+
+async def delete(call: Call) -> Answer:
+    """`POST /delete`."""
+    problems = Problems()
+    body = Members(
+        await call.json(), "", ("filter", "preconditions", "limit", "metadata"), problems
+    )
+    request = DeleteRequest(
+        decode_filter(body.required("filter"), "filter", problems),
+        _preconditions(body, problems),
+        body.optional_count("limit"),
+        body.object("metadata"),
+        call.principal.name,
+        call.idempotency_key(),
+    )
+    problems.raise_any()
+    return _json(render.delete(await call.engine.delete(call.store, request)))
+
+
+async def write_schema(call: Call) -> Answer:
+    """`PUT /schema`."""
+    problems = Problems()
+    dry_run = _flag(call.query(), "dry_run")
+    body = Members(await call.json(), "", ("schema", "language", "metadata"), problems)
+    text = body.text("schema")
+    language = body.optional_text("language") or "zed"
+    metadata = body.object("metadata")
+    if language != "zed":
+        problems.add("invalid_request", "not a schema language", "language", "`zed`")
+    problems.raise_any()
+    written = await call.engine.write_schema(
+        call.store,
+        text,
+        language,
+        dry_run=dry_run,
+        actor=call.principal.name,
+        metadata=metadata,
+        idempotency_key=call.idempotency_key(),
+    )
+    return _json(render.schema_written(written, dry_run=dry_run))
+
+
+def _flag(query: dict[str, str], name: str) -> bool:
+    value = query.get(name, "false")
+    if value not in {"true", "false"}:
+        raise InvalidRequest("not a flag", field=f"query.{name}", expected="`true` or `false`")
+    return value == "true"
+
+
+async def read_schema(call: Call) -> Answer:
+    """`GET /schema`."""
+    problems = Problems()
+    consistency = consistency_of_query(call.query(), problems) or FULLY_CONSISTENT
+    problems.raise_any()
+    await call.no_body()
+    return _json(render.schema(await call.engine.read_schema(call.store, consistency)))
+
+
+async def create_store(call: Call) -> Answer:
+    """`POST /v1/stores`."""
+    problems = Problems()
+    body = Members(await call.json(), "", ("name",), problems)
+    name = body.text("name")
+    problems.raise_any()
+    if not call.principal.sees(name):
+        raise Forbidden("the key's stores do not include this one", field="name")
+    return _json(render.store(await call.engine.create_store(name)), 201)
+
+
+async def list_stores(call: Call) -> Answer:
+    """`GET /v1/stores`. A key that is scoped to stores sees those; its pages may be short."""
+    query = call.query()
+    limit = query.get("limit")
+    if limit is not None and (not limit.isascii() or not limit.isdecimal() or len(limit) > 9):
+        raise InvalidRequest("not a number", field="query.limit", expected="a whole number from 1")
+    await call.no_body()
+    records, cursor = await call.engine.list_stores(
+        limit=None if limit is None else int(limit), cursor=query.get("cursor")
+    )
+    seen = [render.store(record) for record in records if call.principal.sees(record.name)]
+    return _json({"stores": seen, "cursor": cursor})
+
+
+async def get_store(call: Call) -> Answer:
+    """`GET /v1/stores/{store}`."""
+    await call.no_body()
+    return _json(render.store(await call.engine.get_store(call.store)))
+
+
+async def delete_store(call: Call) -> Answer:
+    """`DELETE /v1/stores/{store}`."""
+    await call.no_body()
+    await call.engine.delete_store(call.store)
+    return Answer(204, b"", ())

@@ -1,0 +1,239 @@
+"""Import and export: tuples as NDJSON, streamed, in bounded memory and with honest ends.
+
+An import is a sequence of revisions, each all or nothing. A line that is refused ends it with a
+problem that names the line; what came before and was acknowledged stays, and is told in
+`imported` and `zookie`. An export is one snapshot; its last line says that it is complete, or why
+not and where to go on. So the output of an export can be imported as it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from api.asgi import Answer, read_chunks
+from api.calls import Call
+from api.errors import BodyTooLarge, DeadlinePassed, WriteDeadlinePassed, describe
+from api.native import render
+from api.native.decode import (
+    Problems,
+    consistency_of_query,
+    decode_tuple,
+    filter_of_query,
+    tuple_of_query,
+)
+from api.native.streaming import Stream
+from engine.errors import EngineError, InvalidRequest
+from engine.jsontext import parse_json
+from engine.requests import FULLY_CONSISTENT, MINIMIZE_LATENCY, ReadAnswer, WriteRequest
+from engine.store.protocol import TupleFilter, Update, UpdateOp
+from engine.tuples import RelationTuple
+
+_NDJSON = re.compile(
+    rb'application/(?:x-ndjson|jsonl|ndjson)(?:;\s*charset="?utf-8"?)?', re.IGNORECASE
+)
+_UPDATE = re.compile(r"updates\[(\d+)\]\.tuple(.*)", re.DOTALL)
+_YIELD_EVERY = 256
+
+
+async def import_tuples(call: Call) -> Answer:
+    """`POST /import`."""
+    call.expect_type(_NDJSON, "application/x-ndjson")
+    op = call.query().get("op", "touch")
+    if op not in {"touch", "create"}:
+        raise InvalidRequest("not an op", field="query.op", expected="`touch` or `create`")
+    if b"idempotency-key" in call.headers:
+        raise InvalidRequest(
+            "an import takes no idempotency key",
+            field="Idempotency-Key",
+            expected="none: touching a tuple again changes nothing",
+        )
+    work = _Import(call, UpdateOp(op))
+    try:
+        async for number, line in _lines(call):
+            await work.line(number, line)
+        await work.flush()
+    except EngineError as error:
+        work.account(error)
+        raise
+    return Answer(200, render.encode(await work.answer()))
+
+
+class _Import:
+    """One import under way: the batch that is filling, and what was acknowledged."""
+
+    def __init__(self, call: Call, op: UpdateOp) -> None:
+        self._call = call
+        self._op = op
+        self._imported = 0
+        self._zookie: str | None = None
+        self._batch: dict[Any, Update] = {}
+        self._numbers: list[int] = []
+        self._bytes = 0
+        self._ended = False
+
+    async def line(self, number: int, line: bytes) -> None:
+        """Take one line. Raises what is wrong with it, with its number."""
+        if number % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        if not line.strip():
+            return
+        problems = Problems()
+        value = problems.attempt(parse_json, line, f"line {number}")
+        if isinstance(value, dict) and ("complete" in value or "error" in value):
+            self._end_of_export(value, number)
+            return
+        item = None
+        if value is not None or not problems.found:
+            item = decode_tuple(value, f"line {number}", problems)
+        if problems.found:
+            problems.found[0].extra["line"] = number
+            problems.raise_any()
+        assert item is not None
+        if item.identity in self._batch:
+            await self.flush()
+        self._batch[item.identity] = Update(self._op, item)
+        self._numbers.append(number)
+        self._bytes += len(line)
+        settings = self._call.settings
+        full = len(self._batch) >= settings.limit_import_batch
+        if full or self._bytes >= settings.max_import_batch:
+            await self.flush()
+
+    def _end_of_export(self, value: dict[str, Any], number: int) -> None:
+        if value.get("complete") is not True:
+            raise InvalidRequest(
+                "the export that made this did not complete",
+                field=f"line {number}",
+                expected="a complete export",
+                line=number,
+            )
+
+    async def flush(self) -> None:
+        """Write what is gathered, as one revision. Raises what the engine refuses, by line."""
+        if not self._batch:
+            return
+        request = WriteRequest(list(self._batch.values()), actor=self._call.principal.name)
+        try:
+            async with asyncio.timeout(self._call.settings.deadline):
+                answer = await self._call.engine.import_batch(self._call.store, request)
+        except TimeoutError:
+            raise WriteDeadlinePassed("a batch took longer than the deadline") from None
+        except EngineError as error:
+            self._place(error)
+            raise
+        self._imported += len(self._batch)
+        self._zookie = answer.zookie
+        self._batch.clear()
+        self._numbers.clear()
+        self._bytes = 0
+
+    def _place(self, error: EngineError) -> None:
+        """Name the line of the import where the engine named the update of the batch."""
+        match = _UPDATE.fullmatch(error.field)
+        index = int(match[1]) if match else None
+        if index is None and "tuple" in error.extra:
+            stated = [str(update.tuple) for update in self._batch.values()]
+            index = next((n for n, text in enumerate(stated) if text == error.extra["tuple"]), None)
+        if index is not None and index < len(self._numbers):
+            error.extra["line"] = self._numbers[index]
+            error.field = f"line {self._numbers[index]}{match[2] if match else ''}"
+
+    def account(self, error: EngineError) -> None:
+        """Add to an error what was imported before it."""
+        error.extra["imported"] = self._imported
+        if self._zookie is not None:
+            error.extra["zookie"] = self._zookie
+
+    async def answer(self) -> dict[str, Any]:
+        """What was imported; for an import of nothing, the zookie of the head."""
+        if self._zookie is None:
+            nothing = TupleFilter(object_type="-", object_id="-")
+            page = await self._call.engine.read(
+                self._call.store, nothing, limit=1, consistency=FULLY_CONSISTENT
+            )
+            self._zookie = page.zookie
+        return {"imported": self._imported, "zookie": self._zookie}
+
+
+async def _lines(call: Call) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines of the body with their numbers. Raises BodyTooLarge for one that is too long."""
+    longest = call.settings.max_import_line
+    number, rest = 0, b""
+    async for chunk in read_chunks(call.receive, call.settings.read_timeout):
+        pieces = (rest + chunk).split(b"\n")
+        rest = pieces.pop()
+        for piece in pieces:
+            number += 1
+            _check_line(piece, number, longest)
+            yield number, piece
+        _check_line(rest, number + 1, longest)
+    if rest:
+        yield number + 1, rest
+
+
+def _check_line(line: bytes, number: int, longest: int) -> None:
+    if len(line) > longest:
+        raise BodyTooLarge(
+            "the line is too long",
+            field=f"line {number}",
+            expected=f"at most {longest} bytes",
+            line=number,
+        )
+
+
+async def export_tuples(call: Call) -> None:
+    """`GET /export`."""
+    problems = Problems()
+    query = call.query()
+    wanted = filter_of_query(query, problems)
+    consistency = consistency_of_query(query, problems) or MINIMIZE_LATENCY
+    after = tuple_of_query(query["after"], "query.after", problems) if "after" in query else None
+    problems.raise_any()
+    await call.no_body()
+    pages = call.engine.export(call.store, filter=wanted, consistency=consistency, after=after)
+    stream = Stream(call, b"application/x-ndjson")
+    try:
+        async with asyncio.timeout(call.settings.deadline):
+            page: ReadAnswer | None = await anext(pages, None)
+        assert page is not None
+        await stream.start(((b"x-stonetown-zookie", page.zookie.encode()),))
+        await _send_pages(call, stream, pages, page)
+    finally:
+        await pages.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+
+
+async def _send_pages(
+    call: Call, stream: Stream, pages: AsyncIterator[ReadAnswer], first: ReadAnswer
+) -> None:
+    page: ReadAnswer | None = first
+    zookie, count, last = first.zookie, 0, None
+    while page is not None:
+        if page.tuples:
+            await stream.send(_encode_lines(page.tuples))
+            count += len(page.tuples)
+            last = page.tuples[-1]
+        try:
+            async with asyncio.timeout(call.settings.deadline):
+                page = await anext(pages, None)
+        except (TimeoutError, EngineError) as error:
+            told = error if isinstance(error, EngineError) else DeadlinePassed("a page was late")
+            await stream.finish(_broken(told, zookie, count, last))
+            return
+    whole = {"complete": True, "exported": count, "zookie": zookie}
+    await stream.finish(render.encode(whole) + b"\n")
+
+
+def _encode_lines(tuples: tuple[RelationTuple, ...]) -> bytes:
+    return b"".join(render.encode(render.tuple_(item)) + b"\n" for item in tuples)
+
+
+def _broken(error: EngineError, zookie: str, count: int, last: RelationTuple | None) -> bytes:
+    """The last line of an export that could not go on: why, and where to take it up again."""
+    resume: dict[str, Any] = {"at_exact_snapshot": zookie}
+    if last is not None:
+        resume["after"] = render.tuple_(last._replace(caveat="", context="", expires_at=None))
+    line = {"complete": False, "exported": count, "error": describe(error), "resume": resume}
+    return render.encode(line) + b"\n"

@@ -1,0 +1,157 @@
+"""What the service tells about itself: Prometheus metrics, and structured logs.
+
+A label is never what a client chose: calls are told apart by their names. One registry per
+application, so that several can live in a process; with `PROMETHEUS_MULTIPROC_DIR` set, the
+worker processes of one server are added up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from api.settings import Settings
+from engine.decision import Decision, Verdict
+from engine.errors import EngineError
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "stonetown_requests",
+            "Requests answered, by call and status",
+            ("call", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "stonetown_request_seconds",
+            "Time to answer, streams left out",
+            ("call",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        decisions = Counter(
+            "stonetown_decisions",
+            "Checks decided, and checks that ended in an error",
+            ("decision",),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "stonetown_in_flight",
+            "Requests under way",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.streams = Gauge(
+            "stonetown_streams",
+            "Imports, exports and watches under way",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._counters: dict[tuple[str, int], Any] = {}
+        self._timers: dict[str, Any] = {}
+        self._decisions = {verdict: decisions.labels(verdict.value) for verdict in Verdict}
+        self._failed = decisions.labels("error")
+
+    def request(self, call: str, status: int, seconds: float, *, stream: bool) -> None:
+        """Count one answered request."""
+        counter = self._counters.get((call, status))
+        if counter is None:
+            counter = self._requests.labels(call, str(status))
+            self._counters[call, status] = counter
+        counter.inc()
+        if stream:
+            return
+        timer = self._timers.get(call)
+        if timer is None:
+            timer = self._timers[call] = self._seconds.labels(call)
+        timer.observe(seconds)
+
+    def decided(self, results: Iterable[Decision | EngineError]) -> None:
+        """Count decisions."""
+        for result in results:
+            if isinstance(result, Decision):
+                self._decisions[result.verdict].inc()
+            else:
+                self._failed.inc()
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            together = CollectorRegistry()
+            multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+            return generate_latest(together)
+        return generate_latest(self.registry)
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send every log line of the process, our own and the libraries', as JSON to `stream`.
+
+    One line per entry whatever it holds, and nothing in it that `settings` calls a secret.
+    """
+    hide = _Hide(settings.secrets())
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide,
+    ]
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            hide,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+class _Hide:
+    """Replaces secrets in every text of a log entry."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            if isinstance(value, str):
+                for secret in self._secrets:
+                    value = value.replace(secret, "[hidden]")  # noqa: PLW2901 - hidden step by step
+                event[key] = value
+        return event
