@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -138,28 +138,32 @@ def spawn(
     command: Sequence[str | Path],
     *,
     account: Account,
-    log: Path,
+    log: Path | None,
     death: signal.Signals,
     environment: Mapping[str, str],
+    descriptors: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own, so that Ctrl-C in a terminal reaches the parent
-    alone; its output goes to `log`, and `death` is sent to it when the calling thread ends."""
+    alone; `death` is sent to it when the calling thread ends. What it prints goes to `log` (None:
+    where ours goes), and it holds `descriptors` under their numbers."""
 
     def die_with_parent() -> None:
         if _LIBC is not None:
             _LIBC.prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
 
-    with log.open("wb") as output:
+    with contextlib.ExitStack() as stack:
+        output = None if log is None else stack.enter_context(log.open("wb"))
         return subprocess.Popen(  # noqa: S603 - a command made of found programs and own paths
             [*account.prefix, *map(str, command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
             cwd="/",
             env=dict(environment),
             start_new_session=True,
             user=account.user,
             group=account.group,
+            pass_fds=tuple(descriptors),
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
         )
 

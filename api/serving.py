@@ -1,0 +1,172 @@
+"""One serving process: the engine on its storage, the application on the engine, HTTP around it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+import uvicorn
+
+from api.app import Application, create_app
+from api.settings import Settings
+from engine.cache.redis import RedisAnnouncer
+from engine.consistency import Freshness
+from engine.engine import Engine
+from engine.errors import EngineError, StoreExists, StoreNotFound
+from engine.store.postgres.storage import PostgresStorage
+
+DEFAULT_STORE = "default"
+# Longer than the idle time of common load balancers (60 s), so that they are the ones that close.
+KEEP_ALIVE_SECONDS = 75
+FOR_EVER = timedelta(days=365_000)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a serving process finds what it needs. `tends` says that it collects garbage."""
+
+    database_url: str
+    redis_url: str | None
+    listener: socket.socket
+    tends: bool = True
+
+
+async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, calling `ready` when requests are taken.
+
+    Then nothing new is accepted, streams end with the zookie to resume from, and what is under way
+    has `settings.stop_timeout` seconds to finish; a second SIGINT ends the wait. Raises Unavailable
+    when Postgres cannot be reached at the start.
+    """
+    engine = await open_engine(settings, place.database_url, place.redis_url)
+    tending: asyncio.Task[None] | None = None
+    try:
+        await ensure_default_store(engine)
+        app = create_app(engine, settings)
+        server = _Server(_config(settings, app), app.stop, ready)
+        _stop_on_signals(server)
+        if place.tends:
+            tending = asyncio.create_task(_tend(engine, settings))
+        await server.serve(sockets=[place.listener])
+    finally:
+        if tending is not None:
+            tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
+        await engine.close()
+
+
+async def open_engine(settings: Settings, database_url: str, redis_url: str | None) -> Engine:
+    """An engine as `settings` describe it, on this database and Redis (None: without one)."""
+    storage = await PostgresStorage.connect(
+        database_url,
+        pool_size=settings.database_pool,
+        prepared_statements=settings.prepared_statements,
+    )
+    freshness = Freshness(
+        storage,
+        announcer=RedisAnnouncer(redis_url) if redis_url else None,
+        max_staleness=settings.max_staleness,
+        read_your_writes=settings.read_your_writes,
+    )
+    return Engine(storage, limits=settings.limits, freshness=freshness)
+
+
+async def ensure_default_store(engine: Engine) -> None:
+    """The store `default` exists afterwards, whoever made it. Raises Unavailable."""
+    try:
+        await engine.get_store(DEFAULT_STORE)
+    except StoreNotFound:
+        try:
+            await engine.create_store(DEFAULT_STORE)
+        except StoreExists:
+            return
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, which worker processes may share. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL under which a bound socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which here leaves signals alone and tells the application first."""
+
+    def __init__(
+        self, config: uvicorn.Config, stop: Callable[[], None], ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._ready = ready
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        # Uvicorn's own would end the process by the signal, with Postgres still to be stopped.
+        await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
+
+
+def _config(settings: Settings, app: Application) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        # Named, for `auto` falls back to ones that are four times slower without a word.
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",  # its comings and goings are told by the command
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.stop_timeout),
+    )
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+
+
+async def _tend(engine: Engine, settings: Settings) -> None:
+    """Collect garbage for ever, at intervals that differ between the nodes."""
+    window = settings.history_window or FOR_EVER
+    while True:
+        await asyncio.sleep(settings.gc_interval * random.uniform(0.8, 1.2))  # noqa: S311
+        try:
+            removed = await engine.collect_garbage(window=window)
+        except EngineError as error:
+            _log.warning("garbage was not collected", error=error.message, code=error.code)
+        else:
+            _log.debug("collected garbage", rows=removed)
