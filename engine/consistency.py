@@ -132,7 +132,13 @@ class Freshness:
         SnapshotExpired, StoreNotFound and Unavailable.
         """
         # A head within the bound notices a restored lineage before an old proof is believed.
-        await self._heads.since(store_id, self.clock() - self.max_staleness)
+        head = await self._heads.since(store_id, self.clock() - self.max_staleness)
+        if revision < head.oldest_revision:
+            raise SnapshotExpired(
+                "the snapshot is older than the history that is kept",
+                field=field,
+                expected=f"a snapshot from revision {head.oldest_revision} on",
+            )
         return await self._heads.prove(store_id, revision, stamp, field)
 
     async def resume(self, store: StoreRecord, text: str, field: str) -> Snapshot:
@@ -146,13 +152,13 @@ class Freshness:
         """Make a write that storage has committed known; only then acknowledge it.
 
         `objects` are those that the write's tuples stand on, also when it changed nothing (an
-        earlier attempt may have); None stands for every object of the store: for a schema write,
-        and for a replayed delete, whose objects are no longer known. If the announcer fails, this
-        returns when every node's head is newer than the write anyway.
+        earlier attempt may have); None, or none at all, stands for every object of the store: for
+        a schema write, and for a repeated delete, which no longer knows what the first one hit. If
+        the announcer fails, this returns when every node's head is newer than the write anyway.
         """
         committed = self.clock()
         self._heads.learn(snapshot)
-        if self.announcer is None or await self.announcer.publish(snapshot, objects):
+        if self.announcer is None or await self.announcer.publish(snapshot, objects or None):
             return
         if self._read_your_writes:
             await self._pause(max(0.0, committed + self.max_staleness - self.clock()))

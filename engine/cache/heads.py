@@ -43,7 +43,7 @@ class Heads:
         return reads.value, reads.began
 
     async def since(self, store_id: str, moment: float) -> Head:
-        """A head read from storage by a read that began at or after `moment`, or newer.
+        """A head read from storage by a read that began after `moment`, or newer.
 
         Raises StoreNotFound and Unavailable.
         """

@@ -110,7 +110,7 @@ class RedisAnnouncer:
             return None
         ids = [record[0] for record in (current, before) if record[0] is not None]
         values = [value for value in (*current[1:], *before[1:]) if value is not None]
-        if min(seen[id_] for id_ in ids) > known_as_of:
+        if min(seen[id_] for id_ in ids) >= known_as_of:
             return None
         if not all(_REVISION.fullmatch(value) for value in values):
             return None

@@ -48,11 +48,11 @@ class SharedRead(Generic[T]):
         self.began = float("-inf")
 
     async def since(self, moment: float) -> T:
-        """A value whose read began at or after `moment`. Raises what `read` raises."""
-        if self.value is not None and self.began >= moment:
+        """A value whose read began after `moment`. Raises what `read` raises."""
+        if self.value is not None and self.began > moment:
             return self.value
         running = self._running
-        if running is not None and self._running_since < moment:
+        if running is not None and self._running_since <= moment:
             # Too early for this caller. Those who come meanwhile wait too, and share the next one.
             await asyncio.wait([running])
         if self._running is None:
