@@ -142,6 +142,8 @@ def check_subject_id(text: str, field: str) -> str:
 
 
 def _printable(text: str) -> bool:
+    if text.isascii():
+        return text.isprintable() and " " not in text
     return all(unicodedata.category(char) not in _REFUSED_CATEGORIES for char in text)
 
 
