@@ -77,8 +77,6 @@ _NO_CONTENT_POLICY: Header = (
 GONE_STATUS = 499
 """What a request is counted under whose client left before the answer."""
 
-log = structlog.get_logger("stonetown")
-
 
 class Exchange:
     """One request as it is answered: what the log and the metrics will say of it."""
@@ -115,6 +113,7 @@ class Front:
         self._open_streams = 0
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
+        self._log = structlog.get_logger("stonetown").bind()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -133,9 +132,11 @@ class Front:
             await self._refuse(exchange, wrapped, error)
         except (ClientGone, SlowReader) as error:
             exchange.status = GONE_STATUS
-            log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
+            self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
         except Exception:
-            log.exception("request failed", request_id=exchange.request_id, call=exchange.call)
+            self._log.exception(
+                "request failed", request_id=exchange.request_id, call=exchange.call
+            )
             failed = WriteFailed if exchange.writes else CallFailed
             await self._refuse(exchange, wrapped, failed("the service failed"))
         self._account(exchange, perf_counter() - begun)
@@ -262,10 +263,10 @@ class Front:
 
     async def _refuse(self, exchange: Exchange, send: Send, error: EngineError) -> None:
         if exchange.started:
-            log.warning("stream cut", request_id=exchange.request_id, code=error.code)
+            self._log.warning("stream cut", request_id=exchange.request_id, code=error.code)
             return
         if TABLE[type(error)].status >= 500:
-            log.warning(
+            self._log.warning(
                 "request refused",
                 request_id=exchange.request_id,
                 call=exchange.call,
@@ -279,7 +280,7 @@ class Front:
         status = exchange.status or GONE_STATUS
         self._metrics.request(exchange.call, status, seconds, stream=exchange.stream)
         slow = seconds > self._settings.slow_request and not exchange.stream
-        tell = log.warning if slow else log.debug
+        tell = self._log.warning if slow else self._log.debug
         tell(
             "slow request" if slow else "request",
             request_id=exchange.request_id,
