@@ -31,9 +31,8 @@ class OverlayReader:
         unknown = [index for index, edge in enumerate(found) if edge is None]
         stored: Sequence[Sequence[Edge]] = ()
         if unknown or scans:
-            # As many stored tuples as are replaced may come in beyond the limit.
-            room = limit + sum(map(len, self._edges.values()))
-            answers, stored = await self._reader.fetch([probes[i] for i in unknown], scans, room)
+            # A replaced tuple is replaced in the same scan, so what is stored is never more.
+            answers, stored = await self._reader.fetch([probes[i] for i in unknown], scans, limit)
             for index, edge in zip(unknown, answers, strict=True):
                 found[index] = edge
         lists = [self._laid_over(scan, edges) for scan, edges in zip(scans, stored, strict=True)]

@@ -200,6 +200,13 @@ class ChangesContract:
             followed += entries
         assert followed == whole
 
+    async def test_revisions_without_tuples_come_in_pages_too(self, tenant: Tenant) -> None:
+        for number in range(12):
+            await tenant.put_schema(f"// {number}")
+        entries = await tenant.changes(limit=3)
+        assert 1 <= len(entries) <= 6
+        assert all(entry.schema_changed and not entry.changes for entry in entries)
+
     async def test_following_changes_gives_each_snapshot(self, tenant: Tenant) -> None:
         history = await random_history(tenant, 7, 25)
         living: dict[object, RelationTuple] = {}
@@ -222,7 +229,9 @@ class GarbageContract:
     ) -> None:
         history = await random_history(tenant, 8, 20)
         whole = await tenant.changes()
-        await collect(tenant, history[12][0].committed_at, batch)
+        horizon = history[12][0].committed_at
+        await collect(tenant, horizon, batch)
+        assert await storage.collect_garbage(tenant.id, horizon, 1000) == Collected(0, True)
         oldest = (await tenant.head()).oldest_revision
         # Commits in the same microsecond as the horizon are given up together with it.
         assert oldest >= 12
@@ -279,9 +288,12 @@ class GarbageContract:
         assert (await tenant.head()).oldest_revision == 0
         assert len(await tenant.changes()) == 10
 
-    async def test_an_older_horizon_brings_nothing_back(self, tenant: Tenant) -> None:
+    async def test_an_older_horizon_brings_nothing_back(
+        self, storage: Storage, tenant: Tenant
+    ) -> None:
         history = await random_history(tenant, 12, 10)
-        await collect(tenant, history[-1][0].committed_at)
+        horizon = history[-1][0].committed_at
+        assert not (await storage.collect_garbage(tenant.id, horizon, 1)).done
         await collect(tenant, history[0][0].committed_at)
         assert (await tenant.head()).oldest_revision == 10
 

@@ -165,7 +165,7 @@ class ServiceContract:
     async def test_waiting_ends_when_the_store_goes(self, storage: Storage, tenant: Tenant) -> None:
         async def follow() -> None:
             while True:
-                await storage.wait_for_change(tenant.id, 0, 5)
+                await storage.wait_for_change(tenant.id, 0, 60)
 
         follower = asyncio.create_task(follow())
         await asyncio.sleep(0)

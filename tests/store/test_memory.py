@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import datetime, timedelta
 
 import pytest
 
 from engine.store.memory import MemoryStorage
+from engine.store.multiversion import Bucket
 from engine.store.protocol import Storage
 from tests.store.contract import StorageContract
 from tests.store.tenant import NOW, Tenant, delete, key, touch
@@ -53,8 +55,14 @@ async def test_a_key_is_kept_for_a_day() -> None:
     assert not (await tenant.write(touch("doc:1#viewer@user:a"), idempotency=key("k"))).replayed
 
 
+def buckets_alive() -> int:
+    """How many buckets of tuples this process holds."""
+    gc.collect()
+    return sum(isinstance(item, Bucket) for item in gc.get_objects())
+
+
 async def test_collected_garbage_frees_its_memory() -> None:
-    storage = MemoryStorage()
+    storage, before = MemoryStorage(), buckets_alive()
     tenant = await Tenant.make(storage)
     for _ in range(5):
         await tenant.write(touch(*(f"doc:{i}#viewer@user:a" for i in range(50))))
@@ -67,6 +75,7 @@ async def test_collected_garbage_frees_its_memory() -> None:
         if step.done:
             break
     assert removed == 250 + 10
+    assert buckets_alive() == before
     assert await tenant.tuples() == []
     await tenant.write(touch("doc:7#viewer@user:a"))
     assert await tenant.texts() == ["doc:7#viewer@user:a"]
