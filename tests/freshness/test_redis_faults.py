@@ -1,0 +1,318 @@
+"""Redis absent, frozen, slow, flushed, restarted, restored, full, or lying.
+
+Never an answer at a revision that storage does not have, and never one staler than the bound; and
+read-your-writes holds under every fault but a lie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import unquote
+
+import pytest
+from redis.asyncio import Redis
+
+from api.servers.valkey import PrivateValkey
+from engine.tuples import Object
+from tests.freshness.node import BOUND, DOCUMENT
+from tests.freshness.test_redis import OTHER, Pair, pair_at
+from tests.servers import FaultProxy, frozen
+
+TURNS = 8
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    """A Valkey that tests may freeze, fill and kill."""
+    with PrivateValkey(tmp_path_factory.mktemp("faulty")) as server:
+        yield server
+
+
+@pytest.fixture
+async def pair(valkey: PrivateValkey) -> AsyncIterator[Pair]:
+    async with pair_at(valkey.url, valkey.url) as made:
+        await made.settle()
+        yield made
+
+
+async def sees_its_writes(pair: Pair) -> None:
+    """Checks through one node see what was acknowledged by the other, in both directions."""
+    for turn in range(TURNS):
+        writer, checker = (pair.here, pair.there) if turn % 2 else (pair.there, pair.here)
+        written = await writer.write(pair.store, DOCUMENT)
+        assert await checker.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+
+
+async def stays_in_bounds(pair: Pair, *objects: Object) -> None:
+    """Answers are at revisions that exist and include all that is older than the bound."""
+    for _ in range(TURNS):
+        written = await pair.here.write(pair.store, *objects)
+        assert await pair.there.revision(pair.store, objects=objects) <= written.revision
+        pair.there.clock.advance(BOUND + 0.001)
+        assert await pair.there.revision(pair.store, objects=objects) == written.revision
+
+
+async def test_present(pair: Pair) -> None:
+    await sees_its_writes(pair)
+    await stays_in_bounds(pair, DOCUMENT, OTHER)
+
+
+async def test_absent(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/nothing.sock"
+    async with pair_at(nowhere, nowhere) as pair:
+        await sees_its_writes(pair)
+        await stays_in_bounds(pair, DOCUMENT, OTHER)
+
+
+async def test_absent_for_the_writer_only(valkey: PrivateValkey, tmp_path: Path) -> None:
+    """The checker's Redis says that nothing was written: so the write waits out the bound."""
+    async with pair_at(f"unix://{tmp_path}/nothing.sock", valkey.url) as pair:
+        await pair.settle()
+        for _ in range(TURNS):
+            written = await pair.here.write(pair.store, DOCUMENT)
+            found = await pair.there.revision(pair.store, objects=[DOCUMENT])
+            assert found >= written.revision
+            await pair.settle()
+
+
+async def test_absent_for_the_checker_only(valkey: PrivateValkey, tmp_path: Path) -> None:
+    async with pair_at(valkey.url, f"unix://{tmp_path}/nothing.sock") as pair:
+        await sees_its_writes(pair)
+
+
+async def test_frozen_and_thawed(pair: Pair, valkey: PrivateValkey) -> None:
+    await sees_its_writes(pair)
+    with frozen(valkey):
+        await sees_its_writes(pair)
+    await sees_its_writes(pair)
+
+
+async def test_a_frozen_redis_is_not_asked_by_every_check(
+    pair: Pair, valkey: PrivateValkey
+) -> None:
+    announcer = pair.there.freshness.announcer
+    with frozen(valkey):
+        for _ in range(100):
+            await pair.there.revision(pair.store, objects=[DOCUMENT])
+    assert announcer.faults == 1  # type: ignore[union-attr]  # it has one
+
+
+async def test_slow(valkey: PrivateValkey, tmp_path: Path) -> None:
+    target = Path(unquote(valkey.url.removeprefix("unix://")))
+    listen = tmp_path / "slow.sock"
+    url = f"unix://{listen}"
+    async with FaultProxy(listen, target) as proxy, pair_at(url, url) as pair:
+        await sees_its_writes(pair)
+        for delay in (0.01, 0.03, 0.06, 0.3, 0.0):
+            proxy.delay = delay
+            await sees_its_writes(pair)
+
+
+async def test_cut_in_the_middle(valkey: PrivateValkey, tmp_path: Path) -> None:
+    target = Path(unquote(valkey.url.removeprefix("unix://")))
+    listen = tmp_path / "cut.sock"
+    url = f"unix://{listen}"
+    async with FaultProxy(listen, target) as proxy, pair_at(url, url) as pair:
+        await sees_its_writes(pair)
+        for trap in ("cut_at_request", "cut_at_reply"):
+            for bytes_to_meet in (b"HMGET", b"EVALSHA", b":0", b"$32"):
+                setattr(proxy, trap, bytes_to_meet)
+                await sees_its_writes(pair)
+
+
+async def test_flushed_between_write_and_check(pair: Pair) -> None:
+    for _ in range(TURNS):
+        await pair.settle()
+        written = await pair.here.write(pair.store, DOCUMENT)
+        await pair.redis.flushall()
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+
+
+async def test_flushed_and_begun_again_by_another_write(pair: Pair) -> None:
+    """The record is there again, without the write that was lost: absence proves nothing yet."""
+    for _ in range(TURNS):
+        await pair.settle()
+        written = await pair.here.write(pair.store, DOCUMENT)
+        await pair.redis.flushall()
+        await pair.here.freshness.published(written._replace(revision=0), [OTHER])
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_one_record_evicted(pair: Pair, which: int) -> None:
+    """A server that evicts loses a record as a whole, the current one or the one set aside."""
+    for _ in range(TURNS):
+        await pair.settle()
+        written = await pair.here.write(pair.store, DOCUMENT)
+        await pair.redis.rename(_writes(pair), _earlier(pair))
+        await pair.redis.hset(_writes(pair), mapping={"id": token_hex(16), "begun": 0})
+        await pair.redis.delete((_writes(pair), _earlier(pair))[which])
+        await pair.here.freshness.published(written._replace(revision=0), [OTHER])
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+
+
+async def test_restarted_empty(pair: Pair, valkey: PrivateValkey) -> None:
+    for _ in range(2):
+        await sees_its_writes(pair)
+        await pair.settle()
+        written = await pair.here.write(pair.store, DOCUMENT)
+        valkey.stop()
+        valkey.start()
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+        await sees_its_writes(pair)
+
+
+async def test_restarted_from_an_older_dump(pair: Pair, valkey: PrivateValkey) -> None:
+    """The record comes back with its id and without the last write: only the connection tells."""
+    await pair.settle()
+    await pair.redis.save()
+    written = await pair.here.write(pair.store, DOCUMENT)
+    before = await pair.redis.hget(_writes(pair), "id")
+    valkey.stop()
+    valkey.start()
+    await pair.redis.connection_pool.disconnect()
+    assert await pair.redis.hget(_writes(pair), "id") == before
+    assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+    await sees_its_writes(pair)
+
+
+async def test_full(pair: Pair) -> None:
+    """It answers and takes no writes: they are acknowledged when the bound has passed."""
+    await pair.redis.config_set("maxmemory", 1)
+    try:
+        await sees_its_writes(pair)
+        await stays_in_bounds(pair, DOCUMENT, OTHER)
+    finally:
+        await pair.redis.config_set("maxmemory", "256mb")
+    await sees_its_writes(pair)
+
+
+LIES = {
+    "too high": 2**40,
+    "beyond every integer": 10**30,
+    "too low": 0,
+    "negative": -1,
+    "not a number": "nan",
+    "infinite": "inf",
+    "empty": "",
+    "bytes": b"\xff\x00\x80",
+    "long": "9" * 100_000,
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_a_forged_revision(pair: Pair, lie: str | bytes | int) -> None:
+    for _ in range(TURNS):
+        await pair.here.write(pair.store, DOCUMENT, OTHER)
+        for key in await pair.keys():
+            for field in await pair.redis.hkeys(key):
+                if field not in (b"id", b"begun"):
+                    await pair.redis.hset(key, field, lie)
+        await stays_in_bounds(pair, DOCUMENT)
+    await pair.redis.flushall()
+    await sees_its_writes(pair)
+
+
+async def test_a_forged_revision_that_is_too_high_costs_reads_and_nothing_else(pair: Pair) -> None:
+    written = await pair.here.write(pair.store, DOCUMENT)
+    for field in await pair.redis.hkeys(_writes(pair)):
+        if field not in (b"id", b"begun"):
+            await pair.redis.hset(_writes(pair), field, 2**40)
+    await pair.settle()
+    before = pair.there.seam.asked["head"]
+    for _ in range(10):
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) == written.revision
+    assert pair.there.seam.asked["head"] == before + 10
+
+
+@pytest.mark.parametrize("part", ["id", "begun", "both", "all"])
+@pytest.mark.parametrize("lie", ["", "x", "1", "1e308", "-1e308", "nan", b"\xff" * 32])
+async def test_a_forged_record(pair: Pair, part: str, lie: str | bytes) -> None:
+    names = ("id", "begun") if part == "both" else (part,)
+    for _ in range(2):
+        await pair.redis.hset(_writes(pair), mapping=dict.fromkeys(names, lie))
+        await stays_in_bounds(pair, DOCUMENT)
+
+
+@pytest.mark.parametrize("kind", ["string", "list", "set", "zset", "stream"])
+@pytest.mark.parametrize("which", [0, 1])
+async def test_another_type_under_a_key_is_replaced(pair: Pair, kind: str, which: int) -> None:
+    key = (_writes(pair), _earlier(pair))[which]
+    await pair.redis.delete(key)
+    match kind:
+        case "string":
+            await pair.redis.set(key, "x")
+        case "list":
+            await pair.redis.rpush(key, "x")
+        case "set":
+            await pair.redis.sadd(key, "x")
+        case "zset":
+            await pair.redis.zadd(key, {"x": 1})
+        case "stream":
+            await pair.redis.xadd(key, {"x": "x"})
+    await sees_its_writes(pair)
+    await stays_in_bounds(pair, DOCUMENT)
+    await pair.settle()
+    before = pair.there.reads
+    await pair.there.revision(pair.store, objects=[OTHER])
+    assert pair.there.reads == before
+
+
+async def test_the_record_of_another_store(pair: Pair) -> None:
+    """Its id and its revisions, as one that can write to Redis would copy them."""
+    other = await pair.here.seam.inner.create_store("other")
+    for _ in range(5):
+        await pair.here.write(other, DOCUMENT)
+        await pair.there.revision(other, objects=[DOCUMENT])
+    foreign = _writes(pair).replace(pair.store.id, other.id)
+    for _ in range(TURNS):
+        await pair.redis.copy(foreign, _writes(pair), replace=True)
+        await stays_in_bounds(pair, DOCUMENT)
+
+
+async def test_faults_one_upon_the_other(pair: Pair, valkey: PrivateValkey) -> None:
+    """Two writers and two checkers all the while; each check sees what was acknowledged."""
+    last = 0
+    stop = asyncio.Event()
+
+    async def write_always() -> None:
+        nonlocal last
+        while not stop.is_set():
+            written = await pair.here.write(pair.store, DOCUMENT)
+            last = max(last, written.revision)
+
+    async def check_always() -> int:
+        checks = 0
+        while not stop.is_set():
+            acknowledged = last
+            assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= acknowledged
+            checks += 1
+        return checks
+
+    async def disturb() -> None:
+        async with Redis.from_url(valkey.url, protocol=2) as redis:
+            for turn in range(60):
+                await redis.flushall()
+                for _ in range(turn % 7):
+                    await asyncio.sleep(0)
+                await redis.client_kill_filter(_type="normal", skipme=True)
+                await pair.there.revision(pair.store, objects=[DOCUMENT])
+        with frozen(valkey):
+            await sees_its_writes(pair)
+        stop.set()
+
+    done = await asyncio.gather(
+        disturb(), *(write_always() for _ in range(2)), *(check_always() for _ in range(2))
+    )
+    assert min(checks for checks in done if checks is not None) > 0
+
+
+def _writes(pair: Pair) -> str:
+    return f"stonetown:1:{{{pair.store.id}}}:writes"
+
+
+def _earlier(pair: Pair) -> str:
+    return f"stonetown:1:{{{pair.store.id}}}:earlier"
