@@ -138,8 +138,8 @@ class Cursor:
                 f"{quote(token.text)} is not a name: names are lower-case letters, digits and "
                 "`_`, and begin with a letter"
             )
-            better = re.sub(r"[^a-z0-9_/]", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", token.text))
-            self._bad_name(message, span, better.lower())
+            spelt = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", token.text).lower()
+            self._bad_name(message, span, re.sub(r"[^a-z0-9_/]", "_", spelt))
         elif len(token.text) > limit:
             self.problem("bad_name", f"the name of {what} has at most {limit} characters", span)
         return token

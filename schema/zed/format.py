@@ -15,7 +15,7 @@ from schema.zed.tokens import Comment, Token, tokenize
 _BLOCKS = frozenset({"definition", "caveat", "partial"})
 _TOP = _BLOCKS | {"use", "import"}
 _TIGHT_BEFORE = frozenset({",", ":", ")", ">", ".", "#", "<", "->"})
-_TIGHT_AFTER = frozenset({"(", "<", "->", ".", "#", "..."})
+_TIGHT_AFTER = frozenset({"(", "<", "->", ".", "#"})
 
 
 def format_text(text: str) -> str:
@@ -136,6 +136,8 @@ class _Writer:
             return True
         if previous.kind in _TIGHT_AFTER or token.kind in _TIGHT_BEFORE:
             return False
+        if previous.kind == "...":
+            return token.kind != "name" or token.text == "with"
         if token.kind == "*":
             return previous.kind != ":"
         return not (token.kind == "(" and previous.kind == "name")

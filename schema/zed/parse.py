@@ -147,16 +147,19 @@ class _Parser:
         opening = cursor.expect("{")
         while not cursor.accept("}"):
             if cursor.at("end") or cursor.at_word(*self._statements):
-                message = f"this `{{` is never closed: `}}` is missing before {self._next_text()}"
-                cursor.problem("unclosed_brace", message, cursor.span(opening))
+                self._unclosed(opening)
                 return
             if cursor.accept(";"):
                 continue
             self._recovering_member(node)
 
-    def _next_text(self) -> str:
-        token = self._cursor.token
-        return "the end of the text" if token.kind == "end" else f"this `{token.text}`"
+    def _unclosed(self, opening: Token) -> None:
+        cursor = self._cursor
+        if cursor.previous.kind == "bad" and cursor.previous.text.startswith("/*"):
+            return  # the comment that never ends has swallowed the brace, and is reported
+        before = "the end of the text" if cursor.at("end") else f"this `{cursor.token.text}`"
+        message = f"this `{{` is never closed: `}}` is missing before {before}"
+        cursor.problem("unclosed_brace", message, cursor.span(opening))
 
     # -- members --------------------------------------------------------------------------------
 
