@@ -51,7 +51,8 @@ async def served(engine: Engine) -> AsyncIterator[str]:
         http="httptools",
     )
     server = uvicorn.Server(config)
-    with socket.socket() as listening:
+    # Without the protocol, asyncio does not turn off the delay of small packets.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started:
