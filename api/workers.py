@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
+from prometheus_client import multiprocess
 
 from api.servers.account import Account
 from api.servers.process import Keeper, spawn
@@ -37,6 +38,7 @@ class Worker:
         self._listener = listener
         self._environment = environment
         self._ready = -1
+        self._before: int | None = None
         self.name = f"worker {number}"
         self.stop_signals = ((signal.SIGTERM, patience),)
 
@@ -44,10 +46,13 @@ class Worker:
         """Start the process; it tells that it is ready by a byte in a pipe."""
         if self._ready >= 0:
             os.close(self._ready)
+        if self._before is not None:
+            metrics = self._environment["PROMETHEUS_MULTIPROC_DIR"]
+            multiprocess.mark_process_dead(self._before, metrics)  # type: ignore[no-untyped-call]
         self._ready, tell = os.pipe()
         descriptors = (self._listener.fileno(), tell)
         try:
-            return spawn(
+            process = spawn(
                 [sys.executable, "-m", "api.workers", *map(str, descriptors), str(self._number)],
                 account=Account(),
                 log=None,
@@ -57,6 +62,8 @@ class Worker:
             )
         finally:
             os.close(tell)
+        self._before = process.pid
+        return process
 
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:  # noqa: ARG002 - its own pipe
         """Whether the byte has come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ _numbers = itertools.count(1)
 def database_dsn(dsn: str, database: str) -> str:
     """`dsn` of the private Postgres with another database."""
     return dsn.replace("/postgres?", f"/{database}?", 1)
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data directory for servers of this test alone."""
+    with tempfile.TemporaryDirectory(prefix="stonetown-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")
