@@ -4,6 +4,11 @@
 -- deleted_revision is the greatest bigint, 9223372036854775807, while the tuple is alive.
 -- Text compares as bytes (COLLATE "C"), so that ids are never folded and sort as in the engine.
 -- Stamps are unsigned 64-bit numbers kept in the signed bigint of the same bits.
+--
+-- On a new table, of which nothing is known, several indexes look alike to the planner, and a plan
+-- made then may be kept for long. So one index of a table serves every statement, and the others
+-- are partial, some under a condition that always holds: they are open only to the statements
+-- that state the condition.
 
 CREATE TABLE store (
     id              uuid        PRIMARY KEY,
@@ -18,7 +23,7 @@ CREATE TABLE store (
     CHECK (0 <= oldest_revision AND oldest_revision <= head_revision)
 ) WITH (fillfactor = 50);  -- every write updates its store row: room for heap-only updates
 
-CREATE UNIQUE INDEX store_living_name ON store (name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX store_living_name ON store (name) WHERE name <> '' AND deleted_at IS NULL;
 CREATE INDEX store_deleted ON store (id) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE revision (
@@ -33,7 +38,8 @@ CREATE TABLE revision (
     PRIMARY KEY (store_id, revision)
 );
 
-CREATE INDEX revision_committed ON revision (store_id, committed_at, revision);
+CREATE INDEX revision_committed ON revision (store_id, committed_at, revision)
+    WHERE revision >= 0;
 
 CREATE TABLE schema_version (
     store_id         uuid    NOT NULL,
@@ -75,15 +81,16 @@ CREATE INDEX relation_tuple_usersets ON relation_tuple (
 CREATE INDEX relation_tuple_subject ON relation_tuple (
     store_id, subject_type, subject_id, subject_relation,
     object_type, object_id, relation, deleted_revision
-);
+) WHERE subject_id <> '';
 
 -- Whether a schema write would orphan tuples. Few distinct keys, so it stays small.
 CREATE INDEX relation_tuple_shape ON relation_tuple (
     store_id, object_type, relation, subject_type, subject_relation
-) WHERE deleted_revision = 9223372036854775807;
+) WHERE relation <> '' AND deleted_revision = 9223372036854775807;
 
 -- The changelog: what a revision created, and what it closed. The second serves collection too.
-CREATE INDEX relation_tuple_created ON relation_tuple (store_id, created_revision);
+CREATE INDEX relation_tuple_created ON relation_tuple (store_id, created_revision)
+    WHERE created_revision > 0;
 CREATE INDEX relation_tuple_closed ON relation_tuple (store_id, deleted_revision)
     WHERE deleted_revision < 9223372036854775807;
 

@@ -2,53 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import NoReturn
 
 import asyncpg
 
-from engine.errors import EngineError, InvalidRequest, OutcomeUnknown, Unavailable
+from engine.errors import InvalidRequest, OutcomeUnknown, Unavailable
 
 # The connection is gone or useless; the server may have gone with it.
-LOST = (
+_LOST = (
     OSError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.PostgresSystemError,
 )
-# Two transactions met in an order that Postgres could not allow: nothing was done, try again.
-CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-# The server is there but has no room or no time for this now.
-_BUSY = (
+# Two transactions met in an order that Postgres could not allow, or a migration was between.
+_CONFLICT = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,
+)
+# The server is there but has no room, no time or no permission for this now.
+_REFUSED = (
     TimeoutError,
-    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
-    *CONFLICT,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
 # Text that Postgres cannot hold: NUL, half of a surrogate pair, a number too great for its type.
 _UNSTORABLE = (asyncpg.DataError, UnicodeEncodeError)
 
 
-def before_commit(error: BaseException) -> BaseException:
-    """What to raise for `error`, met before COMMIT was sent: nothing has been done."""
-    if isinstance(error, EngineError):
-        return error
+def may_retry(error: BaseException) -> bool:
+    """Whether nothing was done and the same again, on another connection, may well succeed.
+
+    A timeout is an OSError in name, but has used up the time.
+    """
+    return isinstance(error, (*_LOST, *_CONFLICT)) and not isinstance(error, TimeoutError)
+
+
+def before_commit(error: Exception) -> NoReturn:
+    """Raise what `error` means when COMMIT was not sent yet: nothing has been done."""
     if isinstance(error, _UNSTORABLE):
-        return InvalidRequest("a value holds characters that cannot be stored")
-    if isinstance(error, (*LOST, *_BUSY)):
-        return Unavailable(f"Postgres is away or busy ({_name(error)})")
-    return error
+        raise InvalidRequest("a value holds characters that cannot be stored") from error
+    if isinstance(error, (*_LOST, *_CONFLICT, *_REFUSED)):
+        raise Unavailable(f"Postgres is away or busy ({_name(error)})") from error
+    raise error
 
 
-def around_commit(error: BaseException) -> BaseException:
-    """What to raise for `error`, met after COMMIT was sent."""
-    if isinstance(error, (*CONFLICT, asyncio.CancelledError)):
-        return error
-    return OutcomeUnknown(f"the connection was lost around the commit ({_name(error)})")
+def around_commit(error: Exception) -> NoReturn:
+    """Raise what `error` means when COMMIT was sent and not answered."""
+    if isinstance(error, _CONFLICT):
+        raise error
+    raise OutcomeUnknown(f"the connection was lost around the commit ({_name(error)})") from error
 
 
 def _name(error: BaseException) -> str:

@@ -100,8 +100,8 @@ def compare(applied: dict[str, str]) -> list[Migration]:
 async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=10, statement_cache_size=0)
-    except (*faults.LOST, TimeoutError) as error:
-        raise Unavailable(f"Postgres is away ({type(error).__name__})") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        faults.before_commit(error)
 
 
 async def _try(connection: asyncpg.Connection) -> list[str] | None:

@@ -1,9 +1,9 @@
 """Connections, bounded in number and in time, and the two ways to use one.
 
-`fetch` runs one reading statement; `transact` runs a write. Nothing here relies on the state of a
-session: with `prepared_statements=False` every statement runs inside an explicit transaction, so
-that a pooler which gives each transaction another backend (PgBouncer in transaction mode) can
-stand between.
+`fetch` runs one reading statement; `transact` runs a write. Nothing relies on the state of a
+session: without prepared statements a pooler may stand between that gives each transaction
+another backend (PgBouncer in transaction mode). asyncpg then parses, binds and executes the
+unnamed statement before it lets the transaction end, so that no other client comes between.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 _BEGIN_WRITE = statement("begin_write")
-_BEGIN_READ = statement("begin_read")
 _COMMIT = statement("commit")
 _ROLLBACK = statement("rollback")
 
@@ -41,7 +40,7 @@ class Pool:
     """At most `size` connections to one database.
 
     `patience` is how long a request waits for a free connection, `statement_timeout` how long a
-    read or the part of a write before its commit may take, both in seconds; beyond them
+    read, a write up to its commit, or its commit may take, both in seconds; beyond them
     Unavailable is raised. A connection is opened within `connect_timeout` or not at all.
     """
 
@@ -52,13 +51,11 @@ class Pool:
         *,
         patience: float,
         statement_timeout: float,
-        prepared_statements: bool,
     ) -> None:
         self._connections = connections
         self._free = asyncio.Semaphore(size)
         self._patience = patience
         self._timeout = statement_timeout
-        self._prepared_statements = prepared_statements
 
     @classmethod
     async def open(
@@ -81,13 +78,7 @@ class Pool:
             statement_cache_size=200 if prepared_statements else 0,
             server_settings=_PLANNING if prepared_statements else None,
         )
-        return cls(
-            connections,
-            size,
-            patience=patience,
-            statement_timeout=statement_timeout,
-            prepared_statements=prepared_statements,
-        )
+        return cls(connections, size, patience=patience, statement_timeout=statement_timeout)
 
     async def close(self) -> None:
         """Close every connection, waiting a moment for those in use."""
@@ -100,25 +91,20 @@ class Pool:
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of one reading statement. Raises Unavailable and InvalidRequest.
 
-        A lost connection is replaced once: the server may only have restarted.
+        A lost connection is replaced: the server may only have restarted.
         """
         for attempt in range(ATTEMPTS):
             try:
                 return await self._fetch(sql, arguments)
-            except Exception as error:
-                if not isinstance(error, (*faults.LOST, *faults.CONFLICT)) or attempt:
-                    raise faults.before_commit(error) from error
+            except Exception as error:  # noqa: BLE001 - translated and raised
+                if attempt == ATTEMPTS - 1 or not faults.may_retry(error):
+                    faults.before_commit(error)
                 await self._before_retry(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
         async with self._connection() as connection, asyncio.timeout(self._timeout):
-            if self._prepared_statements:
-                return await connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
-            await connection.execute(_BEGIN_READ)
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            await connection.execute(_COMMIT)
-            return rows
+            return await connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
 
     async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run `work` in a write transaction and commit it; any error leaves no trace of it.
@@ -130,28 +116,23 @@ class Pool:
         for attempt in range(ATTEMPTS):
             try:
                 return await self._transact(work)
-            except (*faults.LOST, *faults.CONFLICT) as error:
-                if attempt == ATTEMPTS - 1:
-                    raise faults.before_commit(error) from error
+            except Exception as error:  # noqa: BLE001 - translated and raised
+                if attempt == ATTEMPTS - 1 or not faults.may_retry(error):
+                    faults.before_commit(error)
                 await self._before_retry(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         async with self._connection() as connection:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await connection.execute(_BEGIN_WRITE)
-                    result = await work(connection)
-            except (*faults.LOST, *faults.CONFLICT):
-                raise
-            except Exception as error:
-                raise faults.before_commit(error) from error
+            async with asyncio.timeout(self._timeout):
+                await connection.execute(_BEGIN_WRITE)
+                result = await work(connection)
             try:
                 async with asyncio.timeout(self._timeout):
                     status = await connection.execute(_COMMIT)
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001 - translated and raised
                 connection.terminate()
-                raise faults.around_commit(error) from error
+                faults.around_commit(error)
             if status != "COMMIT":
                 raise Unavailable("Postgres rolled the transaction back")
             return result
@@ -189,12 +170,9 @@ class Pool:
         """
         if connection.is_closed():
             return
-        if isinstance(error, (TimeoutError, asyncio.CancelledError, OSError)) or isinstance(
-            error.__cause__, TimeoutError
-        ):
+        if isinstance(error, (OSError, asyncio.CancelledError)):
             connection.terminate()
-            return
-        if connection.is_in_transaction():
+        elif connection.is_in_transaction():
             try:
                 async with asyncio.timeout(self._patience):
                     await connection.execute(_ROLLBACK)

@@ -51,15 +51,15 @@ class PostgresStorage:
         prepared_statements: bool = True,
         acquire_timeout: float = 0.25,
         connect_timeout: float = 1.0,
-        statement_timeout: float = 4.0,
+        statement_timeout: float = 2.5,
         poll_interval: float = 0.1,
     ) -> PostgresStorage:
         """A storage on the database `dsn`, which need not be up yet: `ping` says whether it is.
 
         All times are seconds: `acquire_timeout` to wait for one of `pool_size` connections,
-        `connect_timeout` to open one, `statement_timeout` for a read or for the part of a write
-        before its commit, and `poll_interval` between two looks of `wait_for_change`. Behind
-        PgBouncer in transaction mode `prepared_statements` must be False.
+        `connect_timeout` to open one, `statement_timeout` for a read, for a write up to its
+        commit and for the commit, and `poll_interval` between two looks of `wait_for_change`.
+        Behind PgBouncer in transaction mode `prepared_statements` must be False.
         """
         pool = await Pool.open(
             dsn,

@@ -101,7 +101,7 @@ async def remember(
 
 async def require(
     connection: asyncpg.Connection,
-    store_id: str,
+    head: Snapshot,
     preconditions: Sequence[Precondition],
     now: datetime,
 ) -> None:
@@ -110,7 +110,8 @@ async def require(
         return
     filters = [precondition.filter for precondition in preconditions]
     shapes = [_shape(wanted) for wanted in filters]
-    rows = await connection.fetch(_PRECONDITIONS, store_id, now, shapes, *filter_columns(filters))
+    arguments = (head.store_id, now, head.revision, shapes)
+    rows = await connection.fetch(_PRECONDITIONS, *arguments, *filter_columns(filters))
     _expect("preconditions answered", len(rows), len(preconditions))
     for item, matched in sorted(tuple(row) for row in rows):
         precondition = preconditions[item - 1]

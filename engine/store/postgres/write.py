@@ -65,8 +65,8 @@ async def write(pool: Pool, store_id: str, command: WriteCommand) -> WriteOutcom
             return WriteOutcome(before.snapshot, results, replayed=True)
         if command.schema_version != head.schema_version:
             raise SchemaMoved(head.schema_version)
-        await require(connection, store_id, command.preconditions, command.now)
-        living = await _living(connection, store_id, command)
+        await require(connection, head, command.preconditions, command.now)
+        living = await _living(connection, head, command)
         decided = _decide(command, living)
         snapshot = await _apply(connection, head, command, decided.closed, decided.inserted)
         outcome = {"results": decided.results}
@@ -84,7 +84,7 @@ async def delete(pool: Pool, store_id: str, command: DeleteCommand) -> DeleteOut
         before = await recall(connection, store_id, command.idempotency, "delete")
         if before is not None:
             return DeleteOutcome(before.snapshot, **before.outcome, replayed=True)
-        await require(connection, store_id, command.preconditions, command.now)
+        await require(connection, head, command.preconditions, command.now)
         found = await page(
             connection.fetch, head, command.filter, None, command.limit + 1, command.now
         )
@@ -118,13 +118,13 @@ async def remove_expired(pool: Pool, store_id: str, now: datetime, limit: int) -
 
 
 async def _living(
-    connection: asyncpg.Connection, store_id: str, command: WriteCommand
+    connection: asyncpg.Connection, head: Snapshot, command: WriteCommand
 ) -> dict[int, _Living]:
     """The living rows by the position of the update that names them."""
     if not command.updates:
         return {}
     identities = identity_columns(update.tuple for update in command.updates)
-    rows = await connection.fetch(_LIVING, store_id, *identities)
+    rows = await connection.fetch(_LIVING, head.store_id, head.revision, *identities)
     return {row[0] - 1: _Living(row[1], row[2], row[3]) for row in rows}
 
 

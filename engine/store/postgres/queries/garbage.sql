@@ -7,7 +7,7 @@
 UPDATE store
 SET oldest_revision = greatest(oldest_revision, coalesce((
         SELECT revision FROM revision
-        WHERE store_id = $1 AND committed_at <= $2
+        WHERE store_id = $1 AND committed_at <= $2 AND revision >= 0
         ORDER BY committed_at DESC, revision DESC
         LIMIT 1
     ), 0))
@@ -67,7 +67,10 @@ SELECT id FROM store WHERE deleted_at IS NOT NULL ORDER BY id LIMIT 1;
 -- index: relation_tuple_created
 DELETE FROM relation_tuple
 WHERE ctid = ANY (ARRAY (
-    SELECT ctid FROM relation_tuple WHERE store_id = $1 ORDER BY created_revision LIMIT $2
+    SELECT ctid FROM relation_tuple
+    WHERE store_id = $1 AND created_revision > 0
+    ORDER BY created_revision
+    LIMIT $2
 ));
 
 -- name: purge_revisions
@@ -96,5 +99,5 @@ WHERE ctid = ANY (ARRAY (
 
 -- name: purge_store
 -- purpose: forget a deleted store when nothing of it is left
--- index: store_pkey
+-- index: store_deleted
 DELETE FROM store WHERE id = $1 AND deleted_at IS NOT NULL;

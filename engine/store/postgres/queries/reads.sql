@@ -204,7 +204,7 @@ FROM guard LEFT JOIN LATERAL (
     SELECT object_type, object_id, relation, subject_type, subject_id, subject_relation,
         caveat, context, expires_at
     FROM relation_tuple
-    WHERE store_id = $1
+    WHERE store_id = $1 AND subject_id <> ''
         AND ($5::text IS NULL OR object_type = $5)
         AND ($6::text IS NULL OR object_id = $6)
         AND ($7::text IS NULL OR relation = $7)
@@ -230,20 +230,23 @@ WITH guard AS MATERIALIZED (
 )
 SELECT page.*
 FROM guard LEFT JOIN LATERAL (
-    SELECT object_type, object_id, relation, subject_type, subject_id, subject_relation,
-        caveat, context, expires_at
-    FROM relation_tuple
-    WHERE store_id = $1
-        AND ($5::text IS NULL OR object_type = $5)
-        AND ($6::text IS NULL OR object_id = $6)
-        AND ($7::text IS NULL OR relation = $7)
-        AND subject_type = $8
-        AND subject_id = $9
-        AND ($10::text IS NULL OR subject_relation = $10)
-        AND (object_type, object_id, relation, subject_type, subject_id, subject_relation)
-            > ($11, $12, $13, $14, $15, $16)
-        AND created_revision <= $2 AND deleted_revision > $2
-        AND (expires_at IS NULL OR expires_at > $3)
+    SELECT * FROM (
+        SELECT object_type, object_id, relation, subject_type, subject_id, subject_relation,
+            caveat, context, expires_at
+        FROM relation_tuple
+        WHERE store_id = $1 AND subject_id <> ''
+            AND ($5::text IS NULL OR object_type = $5)
+            AND ($6::text IS NULL OR object_id = $6)
+            AND ($7::text IS NULL OR relation = $7)
+            AND subject_type = $8
+            AND subject_id = $9
+            AND ($10::text IS NULL OR subject_relation = $10)
+            AND (object_type, object_id, relation, subject_type, subject_id, subject_relation)
+                > ($11, $12, $13, $14, $15, $16)
+            AND created_revision <= $2 AND deleted_revision > $2
+            AND (expires_at IS NULL OR expires_at > $3)
+        OFFSET 0  -- sorted below: the order must not lead to a walk of the whole store
+    ) AS related
     ORDER BY object_type, object_id, relation, subject_type, subject_id, subject_relation
     LIMIT $4
 ) AS page ON true;

@@ -8,7 +8,7 @@ WITH made AS (
         schema_version, committed_at)
     SELECT $1, $2, moment, 0, 0, $3, 0, moment
     FROM clock_timestamp() AS moment
-    ON CONFLICT (name) WHERE deleted_at IS NULL DO NOTHING
+    ON CONFLICT (name) WHERE name <> '' AND deleted_at IS NULL DO NOTHING
     RETURNING id, stamp, committed_at
 ), first_revision AS (
     INSERT INTO revision (store_id, revision, stamp, schema_version, committed_at,
@@ -20,13 +20,13 @@ SELECT committed_at AS created_at FROM made;
 -- name: store_by_name
 -- purpose: a living store by its name
 -- index: store_living_name
-SELECT id, name, created_at FROM store WHERE name = $1 AND deleted_at IS NULL;
+SELECT id, name, created_at FROM store WHERE name = $1 AND name <> '' AND deleted_at IS NULL;
 
 -- name: list_stores
 -- purpose: a page of the living stores by name
 -- index: store_living_name
 SELECT id, name, created_at FROM store
-WHERE name > $1 AND deleted_at IS NULL
+WHERE name > $1 AND name <> '' AND deleted_at IS NULL
 ORDER BY name
 LIMIT $2;
 
@@ -34,7 +34,7 @@ LIMIT $2;
 -- purpose: forget a store at once; collection removes its rows
 -- index: store_living_name
 UPDATE store SET deleted_at = clock_timestamp()
-WHERE name = $1 AND deleted_at IS NULL
+WHERE name = $1 AND name <> '' AND deleted_at IS NULL
 RETURNING id;
 
 -- name: head
@@ -74,7 +74,7 @@ FROM store
 LEFT JOIN LATERAL (
     SELECT revision, stamp, schema_version, committed_at
     FROM revision
-    WHERE store_id = $1 AND committed_at <= $2
+    WHERE store_id = $1 AND committed_at <= $2 AND revision >= 0
     ORDER BY committed_at DESC, revision DESC
     LIMIT 1
 ) AS newest ON true
@@ -129,6 +129,7 @@ SELECT 2, created.* FROM guard, LATERAL (
         subject_relation, caveat, context, expires_at
     FROM relation_tuple
     WHERE store_id = $1 AND created_revision > $2 AND created_revision <= $3
+        AND created_revision > 0
     ORDER BY created_revision
     LIMIT $4
 ) AS created;

@@ -7,15 +7,12 @@
 -- index: none
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL lock_timeout = '2s';
-SET LOCAL statement_timeout = '5s';
-SET LOCAL idle_in_transaction_session_timeout = '5s';
+SET LOCAL statement_timeout = '3s';
+SET LOCAL idle_in_transaction_session_timeout = '3s';
 SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
 SET LOCAL jit = off;
-
--- name: begin_read
--- purpose: hold one backend for one statement behind a pooler that switches between transactions
--- index: none
-BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 
 -- name: commit
 -- purpose: end a transaction and keep what it did
@@ -58,7 +55,7 @@ RETURNING key;
 -- purpose: the living rows that have the identities of a batch of updates
 -- index: relation_tuple_identity
 SELECT wanted.item, found.caveat, found.context, found.expires_at
-FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
     WITH ORDINALITY AS wanted (
         object_type, object_id, relation, subject_type, subject_id, subject_relation, item
     ),
@@ -72,7 +69,7 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text
             AND subject_type = wanted.subject_type
             AND subject_id = wanted.subject_id
             AND subject_relation = wanted.subject_relation
-            AND deleted_revision = 9223372036854775807
+            AND deleted_revision > $2
         OFFSET 0
     ) AS found;
 
@@ -91,7 +88,7 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision = 9223372036854775807
+            AND tuple.deleted_revision > $3
             AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
     WHEN 'O' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
@@ -102,18 +99,19 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision = 9223372036854775807
+            AND tuple.deleted_revision > $3
             AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
     WHEN 's' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
         WHERE tuple.store_id = $1
             AND tuple.subject_type = wanted.subject_type
             AND tuple.subject_id = wanted.subject_id
+            AND tuple.subject_id <> ''
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
             AND (wanted.object_type IS NULL OR tuple.object_type = wanted.object_type)
             AND (wanted.relation IS NULL OR tuple.relation = wanted.relation)
-            AND tuple.deleted_revision = 9223372036854775807
+            AND tuple.deleted_revision > $3
             AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
     WHEN 't' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
@@ -124,7 +122,7 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision = 9223372036854775807
+            AND tuple.deleted_revision > $3
             AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
     ELSE EXISTS (
         SELECT FROM relation_tuple AS tuple
@@ -136,10 +134,10 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision = 9223372036854775807
+            AND tuple.deleted_revision > $3
             AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
     END AS matched
-FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
     WITH ORDINALITY AS wanted (
         shape, object_type, object_id, relation, subject_type, subject_id, subject_relation, item
     );
@@ -171,7 +169,7 @@ WITH head AS (
         AND tuple.subject_type = gone.subject_type
         AND tuple.subject_id = gone.subject_id
         AND tuple.subject_relation = gone.subject_relation
-        AND tuple.deleted_revision = 9223372036854775807
+        AND tuple.deleted_revision > head.revision
     RETURNING 1
 ), closed_count AS (
     SELECT count(*) AS n FROM closed
@@ -226,6 +224,7 @@ FROM store LEFT JOIN LATERAL (
             WHERE store_id = $1
                 AND object_type = shape.object_type
                 AND relation = shape.relation
+                AND relation <> ''
                 AND (shape.subject_type IS NULL OR subject_type = shape.subject_type)
                 AND (shape.subject_relation IS NULL OR subject_relation = shape.subject_relation)
                 AND (shape.wildcard IS NULL OR shape.wildcard = (subject_id = '*'))

@@ -1,0 +1,117 @@
+"""Every SQL statement is used, and is answered through the indexes that it names."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import asyncpg
+import pytest
+
+from engine.store.postgres.pool import _PLANNING
+from engine.store.postgres.sql import Statement, statements
+
+# The settings under which writes run (`begin_write`) beside those of every connection.
+_SETTINGS = {**_PLANNING, "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_PLANNED = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}
+# It has a row a migration, and no index would serve it.
+_TINY = {"schema_migration"}
+
+# Three stores, 100,000 tuples of 1,000 subjects; a tenth of the rows are closed, a few expire.
+_FILL = """
+INSERT INTO store SELECT gen_random_uuid(), 's' || n, now(), 100000, 0, 1, 0, now()
+    FROM generate_series(1, 3) n;
+INSERT INTO revision SELECT id, n, 1, 0, now(), false, '', ''
+    FROM store, generate_series(1, 10000) n;
+INSERT INTO schema_version SELECT id, n, '', 'zed', n FROM store, generate_series(1, 1000) n;
+INSERT INTO idempotency SELECT id, n, '', '', 1, 1, 1, now(), now()
+    FROM store, generate_series(1, 10000) n;
+INSERT INTO relation_tuple
+    SELECT id, 'doc', 'd' || n, 'viewer', CASE n % 3 WHEN 0 THEN 'group' ELSE 'user' END,
+        'u' || n % 1000, CASE n % 3 WHEN 0 THEN 'member' ELSE '' END, '', '',
+        CASE n % 50 WHEN 0 THEN now() END, n,
+        CASE n % 10 WHEN 0 THEN n + 5 ELSE 9223372036854775807 END
+    FROM store, generate_series(1, 33334) n;
+ANALYZE;
+"""
+
+
+async def plan_of(connection: asyncpg.Connection, statement: Statement) -> dict[str, Any]:
+    """The generic plan, the one that a connection keeps for its prepared statement."""
+    await connection.execute(f"PREPARE stated AS {statement.text}")
+    try:
+        count = await connection.fetchval(
+            "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'stated'"
+        )
+        values = f"({', '.join(['NULL'] * count)})" if count else ""
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE stated{values}")
+    finally:
+        await connection.execute("DEALLOCATE stated")
+    plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["new table", "100,000 tuples"])
+async def test_every_statement_uses_its_indexes(fresh_database: str, filled: bool) -> None:
+    connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
+    try:
+        if filled:
+            await connection.execute(_FILL)
+            assert await connection.fetchval("SELECT count(*) FROM relation_tuple") > 100_000
+        wrong = {}
+        for statement in statements().values():
+            if statement.text.split()[0] not in _PLANNED:
+                continue
+            found = list(nodes(await plan_of(connection, statement)))
+            used = {node["Index Name"] for node in found if "Index Name" in node}
+            scanned = {node["Relation Name"] for node in found if node["Node Type"] == "Seq Scan"}
+            if used != set(statement.indexes) or scanned - _TINY:
+                wrong[statement.name] = (used, scanned)
+        assert wrong == {}
+    finally:
+        await connection.close()
+
+
+async def test_a_missing_index_is_noticed(fresh_database: str) -> None:
+    connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
+    try:
+        await connection.execute("DROP INDEX relation_tuple_subject")
+        found = list(nodes(await plan_of(connection, statements()["read_subject"])))
+        assert "relation_tuple_subject" not in {node.get("Index Name") for node in found}
+    finally:
+        await connection.close()
+
+
+def test_every_statement_is_used() -> None:
+    package = resources.files("engine.store.postgres")
+    texts = {
+        node.value
+        for file in package.iterdir()
+        if file.name.endswith(".py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert statements().keys() - texts == set()
+
+
+def test_every_statement_says_what_it_is_for() -> None:
+    for statement in statements().values():
+        assert len(statement.purpose) > 10, statement.name
+        assert not statement.text.endswith(";")
+        assert "--" not in statement.text.splitlines()[0]
+
+
+def test_no_statement_is_put_together_from_values() -> None:
+    """Statements are whole texts: no `%s`, no braces, only numbered parameters."""
+    for statement in statements().values():
+        assert "{" not in statement.text, statement.name
+        assert "%" not in statement.text, statement.name
