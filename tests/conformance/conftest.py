@@ -39,13 +39,13 @@ async def memory_engine() -> AsyncIterator[Engine]:
 
 
 @contextlib.asynccontextmanager
-async def served(engine: Engine) -> AsyncIterator[str]:
-    """The HTTP API of an engine on a loopback port; the base URL."""
+async def served(engine: Engine, **settings: str) -> AsyncIterator[str]:
+    """The HTTP API of an engine on a loopback port, with these settings; the base URL."""
     from api.app import create_app  # noqa: PLC0415 - only the HTTP scenarios need it
     from api.settings import Settings  # noqa: PLC0415
 
     config = uvicorn.Config(
-        create_app(engine, Settings.model_validate({})),
+        create_app(engine, Settings.model_validate(settings)),
         log_config=None,
         lifespan="on",
         http="httptools",
