@@ -1,0 +1,1 @@
+"""The generated worlds and the benchmark measure what they say."""
