@@ -9,6 +9,8 @@ from typing import NamedTuple
 import asyncpg
 
 from engine import zookie
+from engine.cache.redis import RedisAnnouncer
+from engine.consistency import Freshness
 from engine.engine import Engine
 from engine.requests import Check, Consistency, WriteRequest
 from engine.store.postgres import PostgresStorage
@@ -87,16 +89,23 @@ def revision_of(text: str) -> int:
 
 @asynccontextmanager
 async def cluster(
-    dsn: str, storage: type[PostgresStorage] = PostgresStorage, size: int = 3
+    dsn: str,
+    storage: type[PostgresStorage] = PostgresStorage,
+    *,
+    valkey_url: str = "",
+    size: int = 3,
 ) -> AsyncIterator[Cluster]:
-    """A cluster on an empty, migrated database, whose nodes are of one kind of storage."""
+    """A cluster on an empty, migrated database, whose nodes are of one kind of storage and
+    announce their writes through Valkey if there is one."""
     seen: list[Seen] = []
     nodes = []
     for _ in range(size):
         opened = await storage.connect(
             dsn, pool_size=8, acquire_timeout=60, connect_timeout=60, statement_timeout=60
         )
-        nodes.append(Node(Engine(opened), seen))
+        announcer = RedisAnnouncer(valkey_url, prefix="histories") if valkey_url else None
+        engine = Engine(opened, freshness=Freshness(opened, announcer=announcer))
+        nodes.append(Node(engine, seen))
     try:
         await nodes[0].engine.create_store(STORE)
         await nodes[0].engine.write_schema(STORE, SCHEMA)
