@@ -32,7 +32,8 @@ async def watch(call: Call) -> None:
     types = _names(query.get("types", ""), "types", problems)
     relations = _names(query.get("relations", ""), "relations", problems)
     problems.raise_any()
-    after = query.get("after") or _last_event_id(call)
+    # An empty `after` is a mistake, such as an unset variable, and not "from now on".
+    after = query["after"] if "after" in query else _last_event_id(call)
     await call.no_body()
     events = call.engine.watch(
         call.store,
