@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from importlib import resources
 from typing import Any
@@ -73,10 +74,38 @@ async def test_every_statement_uses_its_indexes(fresh_database: str, filled: boo
                 continue
             found = list(nodes(await plan_of(connection, statement)))
             used = {node["Index Name"] for node in found if "Index Name" in node}
+            used |= {name for node in found for name in node.get("Conflict Arbiter Indexes", [])}
             scanned = {node["Relation Name"] for node in found if node["Node Type"] == "Seq Scan"}
             if used != set(statement.indexes) or scanned - _TINY:
                 wrong[statement.name] = (used, scanned)
         assert wrong == {}
+    finally:
+        await connection.close()
+
+
+async def test_no_statement_walks_a_whole_store(fresh_database: str) -> None:
+    """On a new table too, where a plan that does so would cost nothing yet, and be kept."""
+    connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
+    try:
+        walking = set()
+        for statement in statements().values():
+            if statement.text.split()[0] in _PLANNED:
+                for node in nodes(await plan_of(connection, statement)):
+                    narrowed = set(re.findall(r"\((\w+) [=<>]", node.get("Index Cond", "")))
+                    if "store_id" in narrowed <= {"store_id", "deleted_revision"}:
+                        walking.add((statement.name, node["Relation Name"]))
+        # A page of the store; a precondition that names neither object type nor subject; closed
+        # rows; the remains of a deleted store.
+        assert walking == {
+            ("read_store", "relation_tuple"),
+            ("preconditions", "relation_tuple"),
+            ("collect_tuples", "relation_tuple"),
+            ("changes", "relation_tuple"),
+            ("purge_tuples", "relation_tuple"),
+            ("purge_revisions", "revision"),
+            ("purge_schemas", "schema_version"),
+            ("purge_keys", "idempotency"),
+        }
     finally:
         await connection.close()
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
 
-from engine.errors import Unavailable
+from engine.errors import OutcomeUnknown, Unavailable
 from engine.store.postgres import faults
 from engine.store.postgres.sql import statement
 
@@ -34,6 +34,10 @@ _PLANNING = {
     "enable_seqscan": "off",
     "jit": "off",
 }
+
+# What tidying up after an error may meet, which must not take the place of that error: asyncpg
+# takes back a connection that it found dead, and then knows it no more.
+_USELESS = (asyncpg.InterfaceError, OSError)
 
 
 class Pool:
@@ -131,7 +135,6 @@ class Pool:
                 async with asyncio.timeout(self._timeout):
                     status = await connection.execute(_COMMIT)
             except Exception as error:  # noqa: BLE001 - translated and raised
-                connection.terminate()
                 faults.around_commit(error)
             if status != "COMMIT":
                 raise Unavailable("Postgres rolled the transaction back")
@@ -146,10 +149,12 @@ class Pool:
             try:
                 yield connection
             except BaseException as error:
-                await self._clear(connection, error)
+                with suppress(*_USELESS):
+                    await self._clear(connection, error)
                 raise
             finally:
-                await self._connections.release(connection, timeout=self._patience)
+                with suppress(*_USELESS):
+                    await self._connections.release(connection, timeout=self._patience)
         finally:
             self._free.release()
 
@@ -168,15 +173,13 @@ class Pool:
 
         A statement that ran out of time may still be running, and a cancelled one too.
         """
-        if connection.is_closed():
-            return
-        if isinstance(error, (OSError, asyncio.CancelledError)):
+        if isinstance(error, (OSError, asyncio.CancelledError, OutcomeUnknown)):
             connection.terminate()
         elif connection.is_in_transaction():
             try:
                 async with asyncio.timeout(self._patience):
                     await connection.execute(_ROLLBACK)
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (*_USELESS, asyncpg.PostgresError):
                 connection.terminate()
 
     async def _before_retry(self, attempt: int) -> None:

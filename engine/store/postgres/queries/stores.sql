@@ -2,7 +2,7 @@
 
 -- name: create_store
 -- purpose: a new store at revision 0, with that revision's row
--- index: none
+-- index: store_living_name
 WITH made AS (
     INSERT INTO store (id, name, created_at, head_revision, oldest_revision, stamp,
         schema_version, committed_at)
@@ -141,7 +141,7 @@ SELECT generation, value FROM secret ORDER BY generation DESC LIMIT 2;
 
 -- name: add_secret
 -- purpose: put a secret of the next generation first, unless another node just did
--- index: none
+-- index: secret_pkey
 INSERT INTO secret (generation, value, created_at) VALUES ($1, $2, clock_timestamp())
 ON CONFLICT (generation) DO NOTHING;
 

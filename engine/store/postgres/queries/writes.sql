@@ -41,7 +41,7 @@ WHERE store_id = $1 AND key = $2 AND used_at > clock_timestamp() - interval '24 
 
 -- name: remember
 -- purpose: keep a request's outcome under its idempotency key
--- index: none
+-- index: idempotency_pkey
 INSERT INTO idempotency (store_id, key, digest, outcome, revision, stamp, schema_version,
     committed_at, used_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
@@ -143,8 +143,10 @@ FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text
     );
 
 -- name: commit_revision
--- purpose: take the next revision, close the old rows and insert the new ones; closing comes
---   first because the count of closed rows is joined to every row inserted
+-- purpose: take the next revision, close the old rows and insert the new ones. Closing goes through
+--   the conflict with the living row, because an UPDATE joined to a batch may be planned, while
+--   the table is new, as a walk of the whole store. It comes first because the count of closed
+--   rows is joined to every row inserted. A row that was not there to close is not counted.
 -- index: store_pkey, relation_tuple_identity
 WITH head AS (
     UPDATE store
@@ -158,21 +160,17 @@ WITH head AS (
     SELECT $1, revision, $2, $3, committed_at, $4, $5, $6 FROM head
     RETURNING revision, committed_at
 ), closed AS (
-    UPDATE relation_tuple AS tuple
-    SET deleted_revision = head.revision
-    FROM head, unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
-        AS gone (object_type, object_id, relation, subject_type, subject_id, subject_relation)
-    WHERE tuple.store_id = $1
-        AND tuple.object_type = gone.object_type
-        AND tuple.object_id = gone.object_id
-        AND tuple.relation = gone.relation
-        AND tuple.subject_type = gone.subject_type
-        AND tuple.subject_id = gone.subject_id
-        AND tuple.subject_relation = gone.subject_relation
-        AND tuple.deleted_revision > head.revision
-    RETURNING 1
+    INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
+        subject_type, subject_id, subject_relation, caveat, context)
+    SELECT $1, head.revision, gone.*, '', ''
+    FROM head,
+        unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[]) AS gone
+    ON CONFLICT (store_id, object_type, object_id, relation, subject_type, subject_id,
+        subject_relation, deleted_revision)
+    DO UPDATE SET deleted_revision = excluded.created_revision
+    RETURNING deleted_revision
 ), closed_count AS (
-    SELECT count(*) AS n FROM closed
+    SELECT count(*) AS n FROM closed WHERE deleted_revision < 9223372036854775807
 ), inserted AS (
     INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
         subject_type, subject_id, subject_relation, caveat, context, expires_at)
