@@ -179,7 +179,14 @@ TABLE: Mapping[type[EngineError], Row] = {
     WriteDeadlinePassed: Row(504, "The deadline passed; the write may or may not have been done"),
 }
 UNKNOWN_OUTCOME = frozenset({e.OutcomeUnknown, WriteFailed, WriteDeadlinePassed})
-NARROWER_CODES = ("invalid_json", "missing_field", "unknown_field", "wrong_type")
+NARROWER_CODES = (
+    "duplicate_update",
+    "empty_filter",
+    "invalid_json",
+    "missing_field",
+    "unknown_field",
+    "wrong_type",
+)
 _EXTRAS = ("budget", "cycle", "tuple", "tuples", "line", "imported", "zookie", "resume")
 _MAX_PROBLEMS = 100
 

@@ -133,7 +133,7 @@ class Front:
         except (ClientGone, SlowReader) as error:
             exchange.status = GONE_STATUS
             self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort: no fault leaves a client without an answer
             self._log.exception(
                 "request failed", request_id=exchange.request_id, call=exchange.call
             )

@@ -57,107 +57,128 @@ class Settings(BaseSettings):
         validate_by_alias=True,
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one")
-    data: Path = Field(
-        Path(".stonetown"), description="Directory of the private Postgres and other local state"
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(
+        default=8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one"
     )
-    workers: int = Field(1, ge=1, le=256, description="Worker processes")
+    data: Path = Field(
+        default=Path(".stonetown"),
+        description="Directory of the private Postgres and other local state",
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="Worker processes")
     api_keys: SecretStr = Field(
-        SecretStr(""), description="Keys that may call: see Keys and rights; empty: no keys"
+        default=SecretStr(""), description="Keys that may call: see Keys and rights; empty: no keys"
     )
     database_url: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="DATABASE_URL",
         description="Postgres to use; absent: a private one in the data directory",
     )
     redis_url: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="REDIS_URL",
         description="Redis or Valkey to use; absent: a private one",
     )
     database_pool: int = Field(
-        10, ge=1, le=1000, description="Connections to Postgres per worker process"
+        default=10, ge=1, le=1000, description="Connections to Postgres per worker process"
     )
     prepared_statements: bool = Field(
-        True, description="Prepare statements; `false` behind PgBouncer in transaction mode"
+        default=True, description="Prepare statements; `false` behind PgBouncer in transaction mode"
     )
 
     max_staleness: Seconds = Field(
-        1.0, description="How old a `minimize_latency` answer may be at most"
+        default=1.0, description="How old a `minimize_latency` answer may be at most"
     )
     read_your_writes: bool = Field(
-        True, description="Checks of an object see that object's own last acknowledged write"
+        default=True,
+        description="Checks of an object see that object's own last acknowledged write",
     )
     history_window: Window = Field(
-        timedelta(days=7), description="How long past snapshots can be read; `off`: for ever"
+        default=timedelta(days=7),
+        description="How long past snapshots can be read; `off`: for ever",
     )
     gc_interval: Seconds = Field(
-        300.0, description="Pause between two rounds of garbage collection"
+        default=300.0, description="Pause between two rounds of garbage collection"
     )
 
     deadline: Seconds = Field(
-        _DEFAULTS.deadline, description="What one request may take; a client may ask for less"
+        default=_DEFAULTS.deadline,
+        description="What one request may take; a client may ask for less",
     )
-    max_body: Count = Field(1024 * 1024, description="Request body; import is bounded by line")
-    max_headers: Count = Field(16 * 1024, description="All request headers together")
-    max_url: Count = Field(8 * 1024, description="Path and query of a request")
-    max_import_line: Count = Field(64 * 1024, description="One line of an import")
-    max_import_batch: Count = Field(8 * 1024 * 1024, description="Lines of one import revision")
-    max_in_flight: Count = Field(512, description="Requests under way at once per worker")
-    max_streams: Count = Field(256, description="Streams open at once per worker")
-    max_streams_per_key: Count = Field(64, description="Streams open at once per key and worker")
-    read_timeout: Seconds = Field(10.0, description="Longest pause while a request body arrives")
+    max_body: Count = Field(
+        default=1024 * 1024, description="Request body; import is bounded by line"
+    )
+    max_headers: Count = Field(default=16 * 1024, description="All request headers together")
+    max_url: Count = Field(default=8 * 1024, description="Path and query of a request")
+    max_import_line: Count = Field(default=64 * 1024, description="One line of an import")
+    max_import_batch: Count = Field(
+        default=8 * 1024 * 1024, description="Lines of one import revision"
+    )
+    max_in_flight: Count = Field(default=512, description="Requests under way at once per worker")
+    max_streams: Count = Field(default=256, description="Streams open at once per worker")
+    max_streams_per_key: Count = Field(
+        default=64, description="Streams open at once per key and worker"
+    )
+    read_timeout: Seconds = Field(
+        default=10.0, description="Longest pause while a request body arrives"
+    )
     write_timeout: Seconds = Field(
-        10.0, description="Longest wait for the reader of a stream to take more"
+        default=10.0, description="Longest wait for the reader of a stream to take more"
     )
     watch_heartbeat: Seconds = Field(
-        5.0, description="Longest silence of a watch: a heartbeat comes when there is no change"
+        default=5.0,
+        description="Longest silence of a watch: a heartbeat comes when there is no change",
     )
     stop_timeout: Seconds = Field(
-        10.0, description="What requests under way get to finish when the server stops"
+        default=10.0, description="What requests under way get to finish when the server stops"
     )
 
-    limit_updates: Count = Field(_DEFAULTS.updates, description="Updates in one write")
+    limit_updates: Count = Field(default=_DEFAULTS.updates, description="Updates in one write")
     limit_preconditions: Count = Field(
-        _DEFAULTS.preconditions, description="Preconditions in one write or delete"
+        default=_DEFAULTS.preconditions, description="Preconditions in one write or delete"
     )
-    limit_checks: Count = Field(_DEFAULTS.checks, description="Checks in one batch")
+    limit_checks: Count = Field(default=_DEFAULTS.checks, description="Checks in one batch")
     limit_contextual_tuples: Count = Field(
-        _DEFAULTS.contextual_tuples, description="Contextual tuples of one check"
+        default=_DEFAULTS.contextual_tuples, description="Contextual tuples of one check"
     )
     limit_page_default: Count = Field(
-        _DEFAULTS.page_default, description="Items of a page when `limit` is absent"
+        default=_DEFAULTS.page_default, description="Items of a page when `limit` is absent"
     )
-    limit_page_maximum: Count = Field(_DEFAULTS.page_maximum, description="Items of a page at most")
+    limit_page_maximum: Count = Field(
+        default=_DEFAULTS.page_maximum, description="Items of a page at most"
+    )
     limit_import_batch: Count = Field(
-        _DEFAULTS.import_batch, description="Tuples in one revision of an import"
+        default=_DEFAULTS.import_batch, description="Tuples in one revision of an import"
     )
     limit_request_context_bytes: Count = Field(
-        _DEFAULTS.request_context_bytes, description="Caveat context of a check"
+        default=_DEFAULTS.request_context_bytes, description="Caveat context of a check"
     )
     limit_tuple_context_bytes: Count = Field(
-        _DEFAULTS.tuple_context_bytes, description="Caveat context of a tuple"
+        default=_DEFAULTS.tuple_context_bytes, description="Caveat context of a tuple"
     )
-    limit_metadata_bytes: Count = Field(_DEFAULTS.metadata_bytes, description="Metadata of a write")
-    limit_schema_bytes: Count = Field(_DEFAULTS.schema_bytes, description="Text of a schema")
+    limit_metadata_bytes: Count = Field(
+        default=_DEFAULTS.metadata_bytes, description="Metadata of a write"
+    )
+    limit_schema_bytes: Count = Field(
+        default=_DEFAULTS.schema_bytes, description="Text of a schema"
+    )
     limit_evaluation_reads: Count = Field(
-        _DEFAULTS.evaluation_reads, description="Tuples that one evaluation may read"
+        default=_DEFAULTS.evaluation_reads, description="Tuples that one evaluation may read"
     )
     limit_evaluation_nodes: Count = Field(
-        _DEFAULTS.evaluation_nodes, description="Nodes that one evaluation may visit"
+        default=_DEFAULTS.evaluation_nodes, description="Nodes that one evaluation may visit"
     )
     limit_expand_nodes: Count = Field(
-        _DEFAULTS.expand_nodes, description="Nodes of one expand tree"
+        default=_DEFAULTS.expand_nodes, description="Nodes of one expand tree"
     )
 
-    docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
+    docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`")
     log_level: str = Field(
-        "info",
+        default="info",
         pattern="(?i)^(debug|info|warning|error)$",
         description="`debug` (a line per request), `info`, `warning` or `error`",
     )
-    slow_request: Seconds = Field(1.0, description="Requests that take longer are logged")
+    slow_request: Seconds = Field(default=1.0, description="Requests that take longer are logged")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

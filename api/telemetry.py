@@ -67,6 +67,11 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self.slow_readers = Counter(
+            "stonetown_slow_readers",
+            "Readers of a stream that took nothing for the whole write timeout",
+            registry=self.registry,
+        )
         self._counters: dict[tuple[str, int], Any] = {}
         self._timers: dict[str, Any] = {}
         self._decisions = {verdict: decisions.labels(verdict.value) for verdict in Verdict}

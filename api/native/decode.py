@@ -41,7 +41,7 @@ from engine.tuples import (
 T = TypeVar("T")
 JsonObject = Mapping[str, Any]
 
-_TUPLE = ("object", "relation", "subject", "caveat", "expires_at")
+TUPLE_FIELDS = ("object", "relation", "subject", "caveat", "expires_at")
 _NAMED_CONSISTENCY: Mapping[str, Consistency] = {
     "minimize_latency": MINIMIZE_LATENCY,
     "fully_consistent": FULLY_CONSISTENT,
@@ -192,7 +192,7 @@ def decode_tuple(value: Any, path: str, problems: Problems) -> RelationTuple | N
         )
         return None
     before = len(problems.found)
-    members = Members(value, path, _TUPLE, problems)
+    members = Members(value, path, TUPLE_FIELDS, problems)
     object_ = members.parsed("object", parse_object)
     relation = members.parsed("relation", relation_name)
     subject = members.parsed("subject", parse_subject)

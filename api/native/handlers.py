@@ -24,7 +24,7 @@ from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
 from engine.tuples import RelationTuple, parse_object, parse_subject
 
 T = TypeVar("T")
-_CHECK = ("object", "relation", "subject", "context", "contextual_tuples")
+CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples")
 _OPS = {op.value: op for op in UpdateOp}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
@@ -36,7 +36,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Answer:
 async def check(call: Call) -> Answer:
     """`POST /check`."""
     problems = Problems()
-    body = Members(await call.json(), "", (*_CHECK, "consistency"), problems)
+    body = Members(await call.json(), "", (*CHECK_FIELDS, "consistency"), problems)
     asked = _check(body, problems)
     consistency = _consistency(body, problems)
     problems.raise_any()
@@ -50,7 +50,7 @@ async def check_batch(call: Call) -> Answer:
     problems = Problems()
     body = Members(await call.json(), "", ("checks", "consistency"), problems)
     checks = [
-        _check(Members(item, f"checks[{index}]", _CHECK, problems), problems)
+        _check(Members(item, f"checks[{index}]", CHECK_FIELDS, problems), problems)
         for index, item in enumerate(body.items("checks", required=True))
     ]
     consistency = _consistency(body, problems)

@@ -17,6 +17,7 @@ class Stream:
 
     def __init__(self, call: Call, content_type: bytes) -> None:
         self._send = call.send
+        self._slow_readers = call.metrics.slow_readers
         self._timeout = call.settings.write_timeout
         self._content_type = content_type
         self.started = False
@@ -45,6 +46,7 @@ class Stream:
             async with asyncio.timeout(self._timeout):
                 await self._send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError:
+            self._slow_readers.inc()
             raise SlowReader from None
         except OSError:
             raise ClientGone from None
