@@ -16,6 +16,6 @@ class TestPostgresStorage(StorageContract):
 
     @pytest.fixture
     async def storage(self, fresh_database: str) -> AsyncIterator[Storage]:
-        opened = await PostgresStorage.connect(fresh_database)
+        opened = await PostgresStorage.connect(fresh_database, acquire_timeout=30)
         yield opened
         await opened.close()

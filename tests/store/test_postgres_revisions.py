@@ -17,7 +17,7 @@ from engine.reader import Probe
 from engine.store.postgres import PostgresStorage
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import Revision, lock, take_revision
-from engine.store.protocol import TupleFilter
+from engine.store.protocol import TupleFilter, Update, UpdateOp
 from engine.tuples import (
     MAX_IDENTITY_BYTES,
     Object,
@@ -27,7 +27,7 @@ from engine.tuples import (
     parse_tuple,
 )
 from tests.conftest import database_dsn
-from tests.store.tenant import NOW, Tenant, Update, UpdateOp, delete, edge, probe, scan, touch
+from tests.store.tenant import NOW, Tenant, delete, edge, probe, scan, touch
 
 ANN = "doc:1#viewer@user:ann"
 BEN = "doc:1#viewer@user:ben"

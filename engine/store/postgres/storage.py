@@ -140,8 +140,8 @@ class PostgresStorage:
     ) -> list[RevisionChanges]:
         return await history.changes(self._pool, known(store_id), after_revision, limit)
 
-    async def wait_for_change(self, store_id: str, after_revision: int, timeout: float) -> None:  # noqa: ASYNC109
-        await self._watch.wait(known(store_id), after_revision, timeout)
+    async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
+        await self._watch.wait(known(store_id), after_revision, within)
 
     async def collect_garbage(self, store_id: str, horizon: datetime, batch: int) -> Collected:
         return await garbage.collect(self._pool, known(store_id), horizon, batch)
