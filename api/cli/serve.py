@@ -29,7 +29,7 @@ from api.telemetry import configure_logging
 from engine.errors import Unavailable
 from engine.store.postgres.migrate import MigrationRefusedError, migrate, pending
 
-_PANEL = "Settings that flags override; `docs/operating.md` has them all"
+_PANEL = "Settings that flags override; `docs/http-api.md` has them all"
 
 
 @command(shared=LOCAL)
