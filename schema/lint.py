@@ -108,33 +108,34 @@ class _Lint:
             step = step.target
 
     def _subject_relation(self, step: Arrow, types: frozenset[str], span: Span) -> Warned:
-        for source in sorted(self._walk.sources(step.relation, types)):
+        sources = self._walk.meet(types, self._walk.with_usersets(step.relation))
+        if sources:
+            source = self._walk.first(sources)
             relation = self._schema.object_types[source].relations[step.relation]
-            usersets = [s for s in relation.subject_types if s.relation]
-            if usersets:
-                form = f"{usersets[0].type}#{usersets[0].relation}"
-                message = (
-                    f"{quote(f'{source}#{step.relation}')} allows {quote(form)}, but an arrow "
-                    f"walks to the {quote(usersets[0].type)} and ignores the subject relation"
-                )
-                yield "arrow-walks-subject-relation", message, span
+            allowed = next(s for s in relation.subject_types if s.relation)
+            form = f"{allowed.type}#{allowed.relation}"
+            message = (
+                f"{quote(f'{source}#{step.relation}')} allows {quote(form)}, but an arrow "
+                f"walks to the {quote(allowed.type)} and ignores the subject relation"
+            )
+            yield "arrow-walks-subject-relation", message, span
 
     def _target(self, step: Arrow, name: str, types: frozenset[str]) -> Warned:
         span = step.target.span or step.span
         if span is None:
             return
-        having = [t for t in sorted(types) if self._schema.object_types[t].rewrite_of(name)]
-        if not having:
+        if not self._walk.having(name, types):
             message = (
                 f"no type that {quote(step.relation)} leads to has a relation or permission "
                 f"{quote(name)}, so this arrow never grants anything"
             )
             yield "arrow-references-unreachable-relation", message, span
-        stored = [t for t in having if name in self._schema.object_types[t].relations]
+        stored = self._walk.sources(name, types)
         if stored:
+            kind = self._walk.first(stored)
             message = (
-                f"{quote(f'{stored[0]}#{name}')} is a relation: an arrow to a permission lets "
-                f"{quote(stored[0])} change how it is computed"
+                f"{quote(f'{kind}#{name}')} is a relation: an arrow to a permission lets "
+                f"{quote(kind)} change how it is computed"
             )
             yield "arrow-references-relation", message, span
 

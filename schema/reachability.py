@@ -29,6 +29,9 @@ from schema.rewrite import (
 )
 from schema.walk import ArrowWalk, Node
 
+Leaf = This | Computed | Arrow | Nil | Self
+_MAX_REMEMBERED = 1_000_000
+
 
 class SubjectReach:
     """Reachability over one schema that passed `schema.typecheck`. Answers are remembered per
@@ -38,6 +41,8 @@ class SubjectReach:
         self._schema = schema
         self._walk = ArrowWalk(schema)
         self._reached: dict[Node, frozenset[Node]] = {}
+        self._size = 0
+        self._groups: dict[frozenset[Node], int] = {}
 
     def reaches(
         self, object_type: str, name: str, subject_type: str, subject_relation: str = ""
@@ -56,39 +61,56 @@ class SubjectReach:
                 return False
             if subject_relation and target.rewrite_of(subject_relation) is None:
                 return False
-            reached = self._reached[form] = self._reached_by(form)
+            reached = self._remember(form, self._reached_by(form))
         return (object_type, name) in reached
 
     def terminal_types(self, object_type: str, name: str) -> tuple[str, ...]:
         """The types whose objects themselves may be members of `object_type#name`, sorted."""
         if (object_type, name) not in self._rewrites:
             return ()
-        graph = self.graph()
-        sources = {(object_type, name), *nx.descendants(graph, (object_type, name))}
-        candidates = {kind for node in sources for kind in self._plain_types(node)}
+        below = nx.descendants(self._needs, (object_type, name)) | {(object_type, name)}
+        candidates: set[str] = set()
+        for node in below:
+            if isinstance(node, tuple):
+                candidates |= self._plain_types(node)
         return tuple(kind for kind in sorted(candidates) if self.reaches(object_type, name, kind))
 
     def graph(self) -> nx.DiGraph[Node]:
-        """What needs what: an edge from each relation or permission, a pair (type, name), to each
-        that it is made of. `kind` of an edge is userset, computed or arrow. Do not change it."""
-        return self._graph
+        """What needs what, for pictures: an edge from each relation or permission, a pair (type,
+        name), to each that it is made of. `kind` of an edge is userset, computed or arrow."""
+        graph: nx.DiGraph[Node] = nx.DiGraph()
+        graph.add_nodes_from(self._rewrites)
+        for node, rewrite in self._rewrites.items():
+            for leaf in leaves(rewrite):
+                ends, kind = self._ends(node, leaf)
+                graph.add_edges_from(((node, end) for end in ends), kind=kind)
+        return graph
 
     def cycles(self) -> tuple[tuple[Node, ...], ...]:
         """One cycle of each part of the graph that has any. Data may then be cyclic, too."""
         found = []
-        for component in nx.strongly_connected_components(self._graph):
-            part = self._graph.subgraph(component)
-            first = min(component)
-            if len(component) > 1 or part.has_edge(first, first):
-                found.append(tuple(edge[0] for edge in nx.find_cycle(part, first)))
+        for component in nx.strongly_connected_components(self._needs):
+            nodes = [node for node in component if isinstance(node, tuple)]
+            part = self._needs.subgraph(component)
+            if nodes and (len(component) > 1 or part.has_edge(nodes[0], nodes[0])):
+                steps = [edge[0] for edge in nx.find_cycle(part, min(nodes))]
+                found.append(tuple(node for node in steps if isinstance(node, tuple)))
         return tuple(sorted(found))
 
     # -- the fixpoint ---------------------------------------------------------------------------
 
+    def _remember(self, form: Node, reached: frozenset[Node]) -> frozenset[Node]:
+        self._size += len(reached)
+        if self._size > _MAX_REMEMBERED:
+            self._reached.clear()
+            self._size = len(reached)
+        self._reached[form] = reached
+        return reached
+
     def _reached_by(self, form: Node) -> frozenset[Node]:
         subject_type, subject_relation = form
-        reached: set[Node] = set()
-        pending: deque[Node] = deque()
+        reached: set[Node | int] = set()
+        pending: deque[Node | int] = deque()
         if subject_relation:
             reached.add(form)
             pending.extend(self._users.get(form, ()))
@@ -96,12 +118,14 @@ class SubjectReach:
             pending.extend(self._direct.get(subject_type, ()))
         while pending:
             node = pending.popleft()
-            if node not in reached and self._holds(self._rewrites[node], node, form, reached):
+            if node in reached:
+                continue
+            if isinstance(node, int) or self._holds(self._rewrites[node], node, form, reached):
                 reached.add(node)
                 pending.extend(self._users.get(node, ()))
-        return frozenset(reached)
+        return frozenset(node for node in reached if isinstance(node, tuple))
 
-    def _holds(self, rewrite: Rewrite, node: Node, form: Node, reached: set[Node]) -> bool:
+    def _holds(self, rewrite: Rewrite, node: Node, form: Node, reached: set[Node | int]) -> bool:
         """Whether the form may be a member of `rewrite` at `node`, as far as `reached` says."""
         match rewrite:
             case This():
@@ -111,7 +135,7 @@ class SubjectReach:
             case Computed(relation):
                 return (node[0], relation) in reached
             case Arrow():
-                return not reached.isdisjoint(self._walk.ends(node[0], rewrite))
+                return self._groups.get(self._walk.ends(node[0], rewrite)) in reached
             case Union(children):
                 return any(self._holds(child, node, form, reached) for child in children)
             case Intersection(children):
@@ -170,29 +194,42 @@ class SubjectReach:
         return kinds
 
     @cached_property
-    def _users(self) -> dict[Node, list[Node]]:
-        return {node: list(self._graph.predecessors(node)) for node in self._graph}
+    def _users(self) -> dict[Node | int, list[Node | int]]:
+        return {node: list(self._needs.predecessors(node)) for node in self._needs}
 
     @cached_property
-    def _graph(self) -> nx.DiGraph[Node]:
-        graph: nx.DiGraph[Node] = nx.DiGraph()
+    def _needs(self) -> nx.DiGraph[Node | int]:
+        """The graph with the ends of arrows in groups, which are numbers: many arrows over one
+        broad relation share a group, and the graph stays about as large as the schema."""
+        graph: nx.DiGraph[Node | int] = nx.DiGraph()
         graph.add_nodes_from(self._rewrites)
         for node, rewrite in self._rewrites.items():
             for leaf in leaves(rewrite):
-                match leaf:
-                    case This():
-                        edges, kind = self._allowed[node][1], "userset"
-                    case Computed(relation):
-                        edges, kind = frozenset(((node[0], relation),)), "computed"
-                    case Arrow():
-                        edges, kind = self._walk.ends(node[0], leaf), "arrow"
-                    case _:
-                        continue
-                graph.add_edges_from(((node, end) for end in edges), kind=kind)
+                ends, _ = self._ends(node, leaf)
+                if not isinstance(leaf, Arrow):
+                    graph.add_edges_from((node, end) for end in ends)
+                    continue
+                group = self._groups.setdefault(ends, len(self._groups))
+                if group not in graph:
+                    graph.add_edges_from((group, end) for end in ends)
+                graph.add_edge(node, group)
         return graph
 
+    def _ends(self, node: Node, leaf: Leaf) -> tuple[frozenset[Node], str]:
+        """The nodes that `leaf` of the rewrite of `node` needs, and the kind of edge to them."""
+        match leaf:
+            case This():
+                return self._allowed[node][1], "userset"
+            case Computed(relation):
+                return frozenset(((node[0], relation),)), "computed"
+            case Arrow():
+                return self._walk.ends(node[0], leaf), "arrow"
+            case Nil() | Self():
+                return frozenset(), ""
+        assert_never(leaf)
 
-def leaves(rewrite: Rewrite) -> Iterator[This | Computed | Arrow | Nil | Self]:
+
+def leaves(rewrite: Rewrite) -> Iterator[Leaf]:
     """The leaves of `rewrite` that can make members, left to right: of an exclusion only those of
     its base."""
     stack = [rewrite]

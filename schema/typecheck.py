@@ -6,6 +6,7 @@ system (`pkg/schema/type_check.go`), listed in `docs/schema-language.md`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from schema.model import Caveat, ObjectType, Permission, Relation, Schema, SubjectType
@@ -53,6 +54,10 @@ class _Check:
         self._problems = ProblemList()
         self._walk = ArrowWalk(schema)
         self._wildcards = _wildcard_sources(schema)
+        open_types: defaultdict[str, set[str]] = defaultdict(set)
+        for type_name, relation in self._wildcards:
+            open_types[relation].add(type_name)
+        self._open_types = {name: frozenset(types) for name, types in open_types.items()}
 
     def run(self) -> ProblemList:
         for object_type in self._schema.object_types.values():
@@ -184,8 +189,9 @@ class _Check:
                 "unknown_relation", message, left_span(step), word=step.relation, candidates=known
             )
             return
-        for name in sorted(having):
-            self._no_wildcard(name, step)
+        open_types = self._walk.meet(having, self._open_types.get(step.relation, frozenset()))
+        if open_types:
+            self._no_wildcard(self._walk.first(open_types), step)
         self._next_step(step, having)
 
     def _no_wildcard(self, type_name: str, arrow: Arrow) -> None:

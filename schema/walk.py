@@ -27,14 +27,44 @@ class ArrowWalk:
                 with_name[name].add(object_type.name)
             for name in object_type.relations:
                 with_relation[name].add(object_type.name)
+        with_usersets: defaultdict[str, set[str]] = defaultdict(set)
+        for object_type in schema.object_types.values():
+            for relation in object_type.relations.values():
+                if any(subject_type.relation for subject_type in relation.subject_types):
+                    with_usersets[relation.name].add(object_type.name)
+        self._with_usersets = {name: frozenset(types) for name, types in with_usersets.items()}
         self._with_name = {name: frozenset(types) for name, types in with_name.items()}
         self._with_relation = {name: frozenset(types) for name, types in with_relation.items()}
         self._steps: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        self._meets: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
+        self._firsts: dict[frozenset[str], str] = {}
         self._ends: dict[tuple[frozenset[str], str], frozenset[Node]] = {}
+
+    def having(self, name: str, types: frozenset[str]) -> frozenset[str]:
+        """Those of `types` that have a relation or permission of this name."""
+        return self.meet(types, self._with_name.get(name, frozenset()))
 
     def sources(self, relation: str, types: frozenset[str]) -> frozenset[str]:
         """Those of `types` that have a relation of this name."""
-        return types & self._with_relation.get(relation, frozenset())
+        return self.meet(types, self._with_relation.get(relation, frozenset()))
+
+    def meet(self, types: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+        """What is in both sets."""
+        found = self._meets.get((types, others))
+        if found is None:
+            found = self._meets[types, others] = types & others
+        return found
+
+    def with_usersets(self, relation: str) -> frozenset[str]:
+        """The types whose relation of this name allows usersets."""
+        return self._with_usersets.get(relation, frozenset())
+
+    def first(self, types: frozenset[str]) -> str:
+        """The first of `types`, which are some, by name."""
+        found = self._firsts.get(types)
+        if found is None:
+            found = self._firsts[types] = min(types)
+        return found
 
     def step(self, relation: str, types: frozenset[str]) -> frozenset[str]:
         """The types of the objects that `relation` leads to from objects of `types`."""
@@ -65,6 +95,6 @@ class ArrowWalk:
         found = self._ends.get(key)
         if found is None:
             name = step.target.relation
-            found = frozenset((t, name) for t in types & self._with_name.get(name, frozenset()))
+            found = frozenset((kind, name) for kind in self.having(name, types))
             self._ends[key] = found
         return found
