@@ -70,6 +70,13 @@ async def http_client(postgres_engine: Engine) -> AsyncIterator[httpx.AsyncClien
         yield client
 
 
+@pytest.fixture(params=["memory_engine", "postgres_engine"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """An engine on each storage."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(params=["memory", "postgres", "http"])
 def system(request: pytest.FixtureRequest) -> System:
     """The engine in memory, on Postgres, and on Postgres through HTTP."""

@@ -26,13 +26,6 @@ from tests.conformance.test_prose_answers import ask, store_with
 VIEWERS = "definition user {}\ndefinition doc { relation viewer: user }\n"
 
 
-@pytest.fixture(params=["memory_engine", "postgres_engine"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """An engine on each storage."""
-    found: Engine = request.getfixturevalue(request.param)
-    return found
-
-
 class GatedReader:
     """Lets reads through only while the gate is open, and tells when one waits before it."""
 

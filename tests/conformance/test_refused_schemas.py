@@ -15,6 +15,7 @@ from engine import asking
 from engine.caveats import CaveatSet
 from engine.check import Budget
 from engine.decision import Decision
+from engine.engine import Engine
 from engine.errors import SchemaRefused
 from engine.limits import Limits
 from engine.schemas import CompiledSchema
@@ -40,13 +41,11 @@ async def test_the_schema_is_refused(system: System, scenario: Scenario) -> None
     assert {problem.code for problem in caught.value.extra["problems"]} == {"transitive_wildcard"}
 
 
-@pytest.mark.parametrize("storage", ["memory_engine", "postgres_engine"])
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_the_engine_answers_right_below_the_type_checker(
-    request: pytest.FixtureRequest, storage: str, scenario: Scenario, backwards: bool
+    engine: Engine, scenario: Scenario, backwards: bool
 ) -> None:
-    engine = request.getfixturevalue(storage)
     tenant = await System(engine).tenant()
     stage = scenario.stages[0]
     schema, problems = lower(parse_document(stage.schema))

@@ -11,7 +11,7 @@ import yaml
 
 from engine.jsontext import parse_json_object
 from engine.requests import Check
-from engine.tuples import RelationTuple, Subject, parse_object, parse_tuple
+from engine.tuples import WILDCARD, Object, RelationTuple, Subject, parse_tuple
 from tests.conformance.data import ROOT
 
 VERDICTS = {"assertTrue": "allowed", "assertCaveated": "conditional", "assertFalse": "denied"}
@@ -85,10 +85,10 @@ def every_file() -> list[ValidationFile]:
     return sorted(map(read_file, _paths()), key=lambda file: file.name)
 
 
-def goals(file: ValidationFile) -> tuple[set[tuple[str, str]], set[Subject]]:
-    """Every object and every subject that a file names."""
-    objects = {item.object for item in file.tuples} | {a.check.object for a in file.assertions}
+def goals(file: ValidationFile) -> tuple[set[Object], set[Subject]]:
+    """Every object that a file names, and every subject but wildcards."""
     subjects = {item.subject for item in file.tuples} | {a.check.subject for a in file.assertions}
-    objects |= {parse_object(f"{s.type}:{s.id}") for s in subjects if s.id != "*"}
-    plain = {Subject(s.type, s.id) for s in subjects if s.id != "*"}
-    return set(objects), plain | {s for s in subjects if s.id != "*"}
+    subjects = {subject for subject in subjects if subject.id != WILDCARD}
+    objects = {item.object for item in file.tuples} | {a.check.object for a in file.assertions}
+    objects |= {Object(subject.type, subject.id) for subject in subjects}
+    return objects, subjects | {Subject(subject.type, subject.id) for subject in subjects}

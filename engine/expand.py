@@ -1,0 +1,208 @@
+"""Expand: the userset tree of an object's relation (Zanzibar paper §2.4.5).
+
+Rewrites are followed, arrows too; usersets among the subjects of stored tuples are not: they are
+leaves, to be expanded by asking again. The tree is whole or there is no tree: a budget that runs
+out is an error. All nodes of one depth are read together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from engine.check import Budget
+from engine.reader import Edge, Reader, Scan
+from engine.requests import ExpandNode, ExpandSubject
+from engine.tuples import WILDCARD, Object, Subject
+from schema.model import Relation, Schema, SubjectType
+from schema.rewrite import (
+    Arrow,
+    ArrowMode,
+    Computed,
+    Exclusion,
+    Intersection,
+    Nil,
+    Rewrite,
+    Self,
+    This,
+    Union,
+)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A node under construction; `reads` is the relation whose tuples it waits for."""
+
+    kind: str
+    object: Object
+    relation: str
+    via: ExpandSubject | None = None
+    children: list[_Draft] = field(default_factory=list)
+    subjects: list[ExpandSubject] = field(default_factory=list)
+    reads: Relation | None = None
+    arrow: Arrow | None = None
+    path: frozenset[tuple[Object, str]] = frozenset()
+
+    def finished(self) -> ExpandNode:
+        children = tuple(child.finished() for child in self.children)
+        subjects = tuple(sorted(self.subjects, key=lambda item: item.subject))
+        return ExpandNode(self.kind, self.object, self.relation, children, subjects, self.via)
+
+
+async def expand(
+    schema: Schema,
+    reader: Reader,
+    object_: Object,
+    relation: str,
+    now: datetime,
+    budget: Budget,
+) -> ExpandNode:
+    """The tree of `object_#relation`, which the schema must have.
+
+    A node of kind `recursion` stands for the node of the same object and relation above it, and
+    adds nothing to it. Raises BudgetExceeded, and what the reader raises.
+    """
+    growth = _Growth(schema, now, budget)
+    root = growth.named(object_, relation, None, frozenset())
+    while growth.waiting:
+        drafts, growth.waiting = growth.waiting, []
+        scans = [_scan(draft) for draft in drafts]
+        _, found = await reader.fetch((), scans, budget.reads)
+        budget.spend_reads(len(scans) + sum(map(len, found)))
+        for draft, edges in zip(drafts, found, strict=True):
+            growth.grow(draft, edges)
+            budget.check_time()
+    return root.finished()
+
+
+def _scan(draft: _Draft) -> Scan:
+    assert draft.reads is not None  # only such drafts wait
+    return Scan(*draft.object, draft.reads.name, only_usersets=False)
+
+
+class _Growth:
+    """Grows drafts; `waiting` are those that need their tuples."""
+
+    def __init__(self, schema: Schema, now: datetime, budget: Budget) -> None:
+        self.waiting: list[_Draft] = []
+        self._schema = schema
+        self._now = now
+        self._budget = budget
+
+    def named(
+        self,
+        object_: Object,
+        relation: str,
+        via: ExpandSubject | None,
+        path: frozenset[tuple[Object, str]],
+    ) -> _Draft:
+        """The draft of a relation or permission by its name."""
+        if (object_, relation) in path:
+            return self._draft("recursion", object_, relation, via)
+        rewrite = self._schema.object_types[object_.type].rewrite_of(relation)
+        assert rewrite is not None  # the caller has looked
+        draft = self._rewritten(rewrite, object_, relation, path | {(object_, relation)})
+        if isinstance(rewrite, Computed):
+            # An alias has a node of its own: it is a member of itself, and has its own name.
+            alias = self._draft("union", object_, relation)
+            alias.children = [draft]
+            draft = alias
+        draft.via = via
+        return draft
+
+    def grow(self, draft: _Draft, edges: Sequence[Edge]) -> None:
+        """Use the tuples that a draft waited for."""
+        assert draft.reads is not None  # only such drafts wait
+        for edge in sorted(edges, key=lambda edge: edge[:3]):
+            if not self._exists(draft.reads, edge):
+                continue
+            subject = Subject(edge.subject_type, edge.subject_id, edge.subject_relation)
+            shown = ExpandSubject(subject, edge.caveat, edge.context, edge.expires_at)
+            if draft.arrow is None:
+                draft.subjects.append(shown)
+            elif subject.id != WILDCARD:
+                draft.children.append(self._target(draft, draft.arrow, shown))
+        draft.reads = None
+
+    def _target(self, draft: _Draft, arrow: Arrow, via: ExpandSubject) -> _Draft:
+        walked = Object(via.subject.type, via.subject.id)
+        known = self._schema.object_types[walked.type]
+        match arrow.target:
+            case Computed(relation=name):
+                if known.rewrite_of(name) is not None:
+                    return self.named(walked, name, via, draft.path)
+            case Arrow(relation=name):
+                if name in known.relations:
+                    child = self._rewritten(arrow.target, walked, name, draft.path)
+                    child.via = via
+                    return child
+        return self._draft("leaf", walked, name, via)
+
+    def _rewritten(
+        self,
+        rewrite: Rewrite,
+        object_: Object,
+        relation: str,
+        path: frozenset[tuple[Object, str]],
+    ) -> _Draft:
+        match rewrite:
+            case This() | Arrow():
+                return self._reading(rewrite, object_, relation, path)
+            case Computed(relation=other):
+                return self.named(object_, other, None, path)
+            case Union(children=children):
+                kind, parts = "union", children
+            case Intersection(children=children):
+                kind, parts = "intersection", children
+            case Exclusion(base=base, subtracted=subtracted):
+                kind, parts = "exclusion", (base, subtracted)
+            case Nil():
+                return self._draft("leaf", object_, relation)
+            case Self():
+                draft = self._draft("leaf", object_, relation)
+                draft.subjects.append(ExpandSubject(Subject(*object_)))
+                return draft
+            case _:
+                assert_never(rewrite)
+        draft = self._draft(kind, object_, relation)
+        draft.children = [self._rewritten(part, object_, relation, path) for part in parts]
+        return draft
+
+    def _reading(
+        self,
+        rewrite: This | Arrow,
+        object_: Object,
+        relation: str,
+        path: frozenset[tuple[Object, str]],
+    ) -> _Draft:
+        relations = self._schema.object_types[object_.type].relations
+        if isinstance(rewrite, This):
+            draft = self._draft("leaf", object_, relation)
+            draft.reads = relations[relation]
+        else:
+            kind = "union" if rewrite.mode is ArrowMode.ANY else "all"
+            draft = self._draft(kind, object_, relation)
+            draft.reads, draft.arrow = relations[rewrite.relation], rewrite
+        draft.path = path
+        self.waiting.append(draft)
+        return draft
+
+    def _draft(
+        self, kind: str, object_: Object, relation: str, via: ExpandSubject | None = None
+    ) -> _Draft:
+        self._budget.spend_nodes(1)
+        return _Draft(kind, object_, relation, via)
+
+    def _exists(self, relation: Relation, edge: Edge) -> bool:
+        """Whether the schema allows the tuple and it is not expired."""
+        form = SubjectType(
+            edge.subject_type,
+            edge.subject_relation,
+            wildcard=edge.subject_id == WILDCARD,
+            caveat=edge.caveat,
+            expiration=edge.expires_at is not None,
+        )
+        expired = edge.expires_at is not None and edge.expires_at <= self._now
+        return form in relation.subject_types and not expired
