@@ -266,6 +266,13 @@ class Storage(Protocol):
         """Write a schema. Raises SchemaInUse (naming tuples), SchemaMoved, IdempotencyConflict."""
         ...
 
+    async def tuples_of_shapes(
+        self, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
+    ) -> list[RelationTuple]:
+        """Up to `limit` living tuples at the head, not expired at `now`, that have one of the
+        shapes: what a schema write would be refused for. Used by dry runs."""
+        ...
+
     def reader(self, snapshot: Snapshot) -> Reader:
         """The reader that evaluation uses at `snapshot`."""
         ...

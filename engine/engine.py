@@ -1,0 +1,394 @@
+"""The façade: what the HTTP API and an embedding program call. One method per question.
+
+Each method names a store, chooses one snapshot (`engine.consistency`), takes the schema of that
+snapshot (`engine.schemas`), and hands over to the module of its question. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from engine import asking, evolve, lists, tending, watch
+from engine.check import Budget
+from engine.consistency import Freshness
+from engine.cursor import Cursors, digest
+from engine.errors import EngineError, InvalidRequest
+from engine.expand import expand
+from engine.jsontext import canonical_json
+from engine.limits import Limits
+from engine.requests import (
+    FULLY_CONSISTENT,
+    MINIMIZE_LATENCY,
+    BatchAnswer,
+    Check,
+    CheckAnswer,
+    Consistency,
+    DeleteAnswer,
+    DeleteRequest,
+    ExpandAnswer,
+    FullyConsistent,
+    ReadAnswer,
+    SchemaAnswer,
+    SchemaWritten,
+    WatchEvent,
+    WriteAnswer,
+    WriteRequest,
+)
+from engine.schemas import Schemas
+from engine.store.protocol import (
+    DeleteCommand,
+    Idempotency,
+    SchemaMoved,
+    Storage,
+    StoreRecord,
+    TupleFilter,
+    WriteCommand,
+    WriteOutcome,
+)
+from engine.tuples import Object, RelationTuple
+from engine.write import (
+    check_count,
+    check_filter,
+    check_preconditions,
+    checked_metadata,
+    checked_updates,
+)
+from engine.zookie import encode
+
+_STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_SCHEMA_RETRIES = 5
+
+
+def utcnow() -> datetime:
+    """The time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """Answers every question about the stores in one storage.
+
+    `clock` gives the `now` of writes; checks take theirs from `freshness` (DESIGN D13).
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        limits: Limits | None = None,
+        freshness: Freshness | None = None,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        self.storage = storage
+        self.limits = limits or Limits()
+        self.freshness = freshness or Freshness(storage, now=clock)
+        self._schemas = Schemas(storage)
+        self.freshness.on_new_lineage(self._schemas.forget)
+        self._cursors = Cursors(storage)
+        self._clock = clock
+
+    async def create_store(self, name: str) -> StoreRecord:
+        """A new, empty store. Raises InvalidRequest for a bad name and StoreExists."""
+        if not _STORE_NAME.fullmatch(name):
+            raise InvalidRequest(
+                "not a store name", field="name", expected="`[a-z][a-z0-9-]{0,62}`"
+            )
+        self.freshness.forget_store(name)
+        return await self.storage.create_store(name)
+
+    async def get_store(self, name: str) -> StoreRecord:
+        """The store of this name, straight from storage. Raises StoreNotFound."""
+        return await self.storage.get_store(name)
+
+    async def list_stores(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[list[StoreRecord], str | None]:
+        """A page of stores by name, and the cursor of the next page or None."""
+        return await lists.stores(self.storage, self._cursors, self.limits, limit, cursor)
+
+    async def delete_store(self, name: str) -> None:
+        """Delete a store and everything in it. Raises StoreNotFound."""
+        await self.storage.delete_store(name)
+        self.freshness.forget_store(name)
+
+    async def write_schema(
+        self,
+        store: str,
+        text: str,
+        language: str = "zed",
+        *,
+        dry_run: bool = False,
+        actor: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str = "",
+    ) -> SchemaWritten:
+        """Replace the schema, or say what that would do.
+
+        Raises SchemaRefused with every problem of the text, and SchemaInUse when stored tuples
+        would be orphaned.
+        """
+        record = await self.freshness.store(store)
+        wanted = evolve.Wanted(
+            text=text,
+            language=language,
+            now=self._clock(),
+            metadata=checked_metadata(metadata or {}, self.limits),
+            actor=actor,
+            idempotency=_idempotency(idempotency_key, "schema", text, language, metadata or {}),
+        )
+        change = evolve.Change(self.storage, self._schemas, self.limits)
+        if dry_run:
+            return await change.preview(record, wanted)
+        written, snapshot = await change.write(record, wanted)
+        await self.freshness.published(snapshot, None)
+        return written
+
+    async def read_schema(
+        self, store: str, consistency: Consistency = FULLY_CONSISTENT
+    ) -> SchemaAnswer:
+        """The schema in force. Raises SchemaNotFound when there is none yet."""
+        record = await self._store(store, consistency)
+        snapshot = (await self.freshness.choose(record, consistency)).snapshot
+        await self._schemas.at(snapshot)
+        found = await self.storage.schema(record.id, snapshot.schema_version)
+        return SchemaAnswer(found.text, found.language, found.version, encode(snapshot))
+
+    async def write(self, store: str, request: WriteRequest) -> WriteAnswer:
+        """Apply updates, all or nothing, as one revision.
+
+        Raises what `engine.write.checked_updates` raises, PreconditionFailed, TupleExists,
+        IdempotencyConflict, OutcomeUnknown.
+        """
+        return await self._write(store, request, self.limits.updates)
+
+    async def import_batch(self, store: str, request: WriteRequest) -> WriteAnswer:
+        """As `write`, for the larger batches of an import."""
+        return await self._write(store, request, self.limits.import_batch)
+
+    async def _write(self, store: str, request: WriteRequest, maximum: int) -> WriteAnswer:
+        record = await self.freshness.store(store)
+        check_preconditions(request.preconditions, self.limits)
+        metadata = checked_metadata(request.metadata, self.limits)
+        outcome = await self._apply(record, request, metadata, maximum)
+        touched = {update.tuple.object for update in request.updates}
+        await self.freshness.published(outcome.snapshot, touched)
+        return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results))
+
+    async def _apply(
+        self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
+    ) -> WriteOutcome:
+        """Validate against the current schema and write; again if the schema moved meanwhile."""
+        snapshot = (await self.freshness.choose(record, MINIMIZE_LATENCY)).snapshot
+        key = _idempotency(request.idempotency_key, "write", *_described(request), request.metadata)
+        for _ in range(_SCHEMA_RETRIES):
+            compiled = await self._schemas.at(snapshot)
+            updates = checked_updates(compiled, request.updates, self.limits, maximum)
+            command = WriteCommand(
+                updates,
+                request.preconditions,
+                snapshot.schema_version,
+                self._clock(),
+                metadata,
+                request.actor,
+                key,
+            )
+            try:
+                return await self.storage.write(record.id, command)
+            except SchemaMoved:
+                snapshot = (await self.storage.head(record.id)).snapshot
+        raise evolve.schema_keeps_moving()
+
+    async def delete(self, store: str, request: DeleteRequest) -> DeleteAnswer:
+        """Delete by filter, as one revision. Raises as `write`, InvalidRequest for an empty
+        filter and LimitExceeded for a limit over the maximum."""
+        record = await self.freshness.store(store)
+        check_filter(request.filter, "filter")
+        check_preconditions(request.preconditions, self.limits)
+        limit = self.limits.updates if request.limit is None else request.limit
+        lists.check_limit(limit, self.limits.updates)
+        filters = [[item.op, *item.filter] for item in request.preconditions]
+        key = _idempotency(
+            request.idempotency_key, "delete", list(request.filter), filters, request.metadata
+        )
+        command = DeleteCommand(
+            request.filter,
+            request.preconditions,
+            limit,
+            self._clock(),
+            checked_metadata(request.metadata, self.limits),
+            request.actor,
+            key,
+        )
+        outcome = await self.storage.delete(record.id, command)
+        touched = None if outcome.replayed else [Object(*pair) for pair in outcome.objects]
+        await self.freshness.published(outcome.snapshot, touched)
+        return DeleteAnswer(outcome.deleted, outcome.complete, encode(outcome.snapshot))
+
+    async def read(
+        self,
+        store: str,
+        filter: TupleFilter,  # noqa: A002 - the API's word
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> ReadAnswer:
+        """A page of stored tuples in identity order; rewrites are not applied."""
+        check_filter(filter, "filter")
+        reading = lists.Reading(self.storage, self.freshness, self._cursors, self.limits)
+        record = await self._store(store, consistency)
+        return await reading.page(record, filter, limit, cursor, consistency)
+
+    async def export(
+        self,
+        store: str,
+        *,
+        filter: TupleFilter | None = None,  # noqa: A002 - the API's word
+        consistency: Consistency = MINIMIZE_LATENCY,
+        after: RelationTuple | None = None,
+    ) -> AsyncIterator[ReadAnswer]:
+        """Every matching tuple of one snapshot, in pages; the last page has no cursor."""
+        reading = lists.Reading(self.storage, self.freshness, self._cursors, self.limits)
+        record = await self._store(store, consistency)
+        async for page in reading.every_page(record, filter or TupleFilter(), consistency, after):
+            yield page
+
+    async def check(
+        self,
+        store: str,
+        check: Check,
+        consistency: Consistency = MINIMIZE_LATENCY,
+        *,
+        deadline: float | None = None,
+    ) -> CheckAnswer:
+        """Whether the subject is a member; `deadline` is in seconds from now.
+
+        Raises UnknownType, UnknownRelation, InvalidRequest, BudgetExceeded, CaveatFailed,
+        InvalidContext, CycleThroughExclusion, and what choosing the snapshot raises.
+        """
+        ground, zookie, budget = await self._ground(store, consistency, deadline, (check.object,))
+        (result,) = await asking.answer(ground, (check,), budget)
+        if isinstance(result, EngineError):
+            raise result
+        return CheckAnswer(result, zookie)
+
+    async def check_batch(
+        self,
+        store: str,
+        checks: Sequence[Check],
+        consistency: Consistency = MINIMIZE_LATENCY,
+        *,
+        deadline: float | None = None,
+    ) -> BatchAnswer:
+        """Many checks at one snapshot; an error of one leaves the others standing."""
+        check_count(len(checks), self.limits.checks, "checks")
+        if not checks:
+            raise InvalidRequest("there is nothing to check", field="checks", expected="a check")
+        objects = tuple({check.object for check in checks})
+        ground, zookie, budget = await self._ground(store, consistency, deadline, objects)
+        results = await asking.answer(ground, checks, budget, "checks")
+        return BatchAnswer(tuple(results), zookie)
+
+    async def expand(
+        self,
+        store: str,
+        object: Object,  # noqa: A002 - the API's word
+        relation: str,
+        consistency: Consistency = MINIMIZE_LATENCY,
+        *,
+        deadline: float | None = None,
+    ) -> ExpandAnswer:
+        """The userset tree of `object#relation`. Raises as `check` does."""
+        ground, zookie, budget = await self._ground(store, consistency, deadline, (object,))
+        budget.nodes = self.limits.expand_nodes
+        ground.compiled.require(object.type, relation, "object", "relation")
+        tree = await expand(
+            ground.compiled.schema, ground.reader, object, relation, ground.now, budget
+        )
+        return ExpandAnswer(tree, zookie)
+
+    async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
+        return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))
+
+    async def _ground(
+        self,
+        store: str,
+        consistency: Consistency,
+        deadline: float | None,
+        objects: tuple[Object, ...],
+    ) -> tuple[asking.Ground, str, Budget]:
+        seconds = self.limits.deadline if deadline is None else deadline
+        budget = Budget(
+            self.limits.evaluation_reads, self.limits.evaluation_nodes, perf_counter() + seconds
+        )
+        record = await self._store(store, consistency)
+        snapshot, now = await self.freshness.choose(record, consistency, objects)
+        compiled = await self._schemas.at(snapshot)
+        ground = asking.Ground(compiled, self.storage.reader(snapshot), now, self.limits)
+        return ground, encode(snapshot), budget
+
+    async def watch(
+        self,
+        store: str,
+        *,
+        after: str | None = None,
+        object_types: Collection[str] = (),
+        relations: Collection[str] = (),
+        heartbeat: float = 5.0,
+    ) -> AsyncIterator[WatchEvent]:
+        """Every change after the zookie (None: from now on), in revision order, for ever.
+
+        Ends with SnapshotExpired, ZookieUnknown, StoreNotFound or Unavailable.
+        """
+        record = await self.freshness.store(store)
+        events = watch.watch(
+            self.storage,
+            self.freshness,
+            record,
+            after,
+            object_types=object_types,
+            relations=relations,
+            heartbeat=heartbeat,
+        )
+        async for event in events:
+            yield event
+
+    async def collect_garbage(self, store: str | None = None, *, window: timedelta) -> int:
+        """Remove expired tuples and give up history older than `window`; the rows removed."""
+        return await tending.collect(
+            self.storage, self.freshness, store, self._clock(), window, self.limits
+        )
+
+    async def close(self) -> None:
+        """Let go of Redis and of the storage."""
+        await self.freshness.close()
+        await self.storage.close()
+
+
+def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:
+    """A write request's updates and preconditions as parts for a digest."""
+    updates = [
+        [
+            update.op,
+            *update.tuple.object,
+            update.tuple.relation,
+            *update.tuple.subject,
+            update.tuple.caveat,
+            update.tuple.context,
+            update.tuple.expires_at.isoformat() if update.tuple.expires_at else None,
+        ]
+        for update in request.updates
+    ]
+    preconditions = [[item.op, *item.filter] for item in request.preconditions]
+    return updates, preconditions
+
+
+def _idempotency(key: str, *parts: Any) -> Idempotency | None:
+    """The key with the digest of everything it was sent with; metadata is the last part."""
+    if not key:
+        return None
+    *described, metadata = parts
+    return Idempotency(key, digest(*described, canonical_json(dict(metadata))))

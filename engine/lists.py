@@ -1,0 +1,110 @@
+"""Lists of stored tuples and of stores: pages in order, at one snapshot, resumable by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from engine.consistency import Freshness
+from engine.cursor import Call, Cursor, Cursors, digest
+from engine.errors import LimitExceeded
+from engine.limits import Limits
+from engine.requests import Consistency, ReadAnswer
+from engine.store.protocol import Storage, StoreRecord, TupleFilter
+from engine.tuples import Object, RelationTuple, Subject
+from engine.zookie import encode
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def check_limit(limit: int, maximum: int) -> None:
+    """Raises LimitExceeded unless 1 <= limit <= maximum."""
+    if not 1 <= limit <= maximum:
+        raise LimitExceeded(f"a limit of {limit}", field="limit", expected=f"from 1 to {maximum}")
+
+
+class Reading:
+    """Reads pages of tuples."""
+
+    def __init__(
+        self, storage: Storage, freshness: Freshness, cursors: Cursors, limits: Limits
+    ) -> None:
+        self._storage = storage
+        self._freshness = freshness
+        self._cursors = cursors
+        self._limits = limits
+
+    async def page(
+        self,
+        record: StoreRecord,
+        filter_: TupleFilter,
+        limit: int | None,
+        cursor: str | None,
+        consistency: Consistency,
+    ) -> ReadAnswer:
+        """One page. A cursor fixes snapshot and `now`, whatever `consistency` says.
+
+        Raises InvalidCursor, LimitExceeded, SnapshotExpired.
+        """
+        size = self._limits.page_default if limit is None else limit
+        check_limit(size, self._limits.page_maximum)
+        call = Call(record.id, "read", digest(list(filter_)))
+        after = None
+        if cursor is None:
+            snapshot, now = await self._freshness.choose(record, consistency)
+        else:
+            opened = await self._cursors.open(cursor, call)
+            snapshot = await self._freshness.exactly(
+                record.id, opened.revision, opened.stamp, "cursor"
+            )
+            now, after = opened.now, _tuple_at(opened.position)
+        found = await self._storage.read(snapshot, filter_, after=after, limit=size + 1, now=now)
+        tuples = tuple(found[:size])
+        following = None
+        if len(found) > size:
+            position = (*tuples[-1].object, tuples[-1].relation, *tuples[-1].subject)
+            place = Cursor(snapshot.revision, snapshot.stamp, now, position)
+            following = await self._cursors.seal(call, place)
+        return ReadAnswer(tuples, following, encode(snapshot))
+
+    async def every_page(
+        self,
+        record: StoreRecord,
+        filter_: TupleFilter,
+        consistency: Consistency,
+        after: RelationTuple | None,
+    ) -> AsyncIterator[ReadAnswer]:
+        """All pages of one snapshot, each of the maximal size; the last one has no cursor, the
+        others have "" for one, as there is no page to ask for."""
+        snapshot, now = await self._freshness.choose(record, consistency)
+        size = self._limits.page_maximum
+        while True:
+            found = await self._storage.read(
+                snapshot, filter_, after=after, limit=size + 1, now=now
+            )
+            more = len(found) > size
+            yield ReadAnswer(tuple(found[:size]), "" if more else None, encode(snapshot))
+            if not more:
+                return
+            after = found[size - 1]
+
+
+def _tuple_at(position: tuple[str, ...]) -> RelationTuple:
+    kind, id_, relation, subject_type, subject_id, subject_relation = position
+    subject = Subject(subject_type, subject_id, subject_relation)
+    return RelationTuple(Object(kind, id_), relation, subject)
+
+
+async def stores(
+    storage: Storage, cursors: Cursors, limits: Limits, limit: int | None, cursor: str | None
+) -> tuple[list[StoreRecord], str | None]:
+    """A page of stores by name. Raises InvalidCursor, LimitExceeded."""
+    size = limits.page_default if limit is None else limit
+    check_limit(size, limits.page_maximum)
+    call = Call("", "stores", digest())
+    after = "" if cursor is None else (await cursors.open(cursor, call)).position[0]
+    found = await storage.list_stores(after, size + 1)
+    if len(found) <= size:
+        return found, None
+    place = Cursor(0, 0, _EPOCH, (found[size - 1].name,))
+    return found[:size], await cursors.seal(call, place)
