@@ -64,6 +64,13 @@ TOO_LARGE: list[tuple[str, Callable[[int], Context]]] = [
         "(m map<string>, s string) { m.exists(k, s.matches(m[k])) }",
         lambda n: {"m": {"a": "(\\pL{30}){30}"}, "s": "x" * n},
     ),
+    ("(l list<int>) { l.map(x, x + 1).size() > 0 }", lambda n: {"l": [1] * (n // 8)}),
+    (  # one element holds both the long list and the long text
+        "(d any) { d.all(x, x.l.all(y, (x.s + x.s + x.s + x.s).size() > 0)) }",
+        lambda n: {
+            "d": [{"l": [1] * (n // 8), "s": "x" * (n // 2)}] + [{"l": [], "s": ""}] * (n // 100)
+        },
+    ),
     (
         "(m map<any>, n map<any>) { m.all(k, m.isSubtreeOf(n)) }",
         lambda n: {"m": {str(i): i for i in range(n // 24)}, "n": {}},
