@@ -110,7 +110,7 @@ class _Lint:
     def _subject_relation(self, step: Arrow, types: frozenset[str], span: Span) -> Warned:
         sources = self._walk.meet(types, self._walk.with_usersets(step.relation))
         if sources:
-            source = self._walk.first(sources)
+            source = self._walk.in_order(sources)[0]
             relation = self._schema.object_types[source].relations[step.relation]
             allowed = next(s for s in relation.subject_types if s.relation)
             form = f"{allowed.type}#{allowed.relation}"
@@ -132,7 +132,7 @@ class _Lint:
             yield "arrow-references-unreachable-relation", message, span
         stored = self._walk.sources(name, types)
         if stored:
-            kind = self._walk.first(stored)
+            kind = self._walk.in_order(stored)[0]
             message = (
                 f"{quote(f'{kind}#{name}')} is a relation: an arrow to a permission lets "
                 f"{quote(kind)} change how it is computed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 
 from schema.model import Caveat, ObjectType, Permission, Relation, Schema, SubjectType
 from schema.problems import ProblemList, quote
@@ -133,9 +134,8 @@ class _Check:
         message = f"there is no relation or permission {quote(name)} in {quote(object_type.name)}"
         if name == "self":
             message += ": for the object itself, write `use self` at the top of the schema"
-        self._problems.add(
-            "unknown_relation", message, span, word=name, candidates=object_type.names
-        )
+        members = chain(object_type.relations, object_type.permissions)
+        self._problems.add("unknown_relation", message, span, word=name, candidates=members)
 
     # -- rewrites -------------------------------------------------------------------------------
 
@@ -182,8 +182,10 @@ class _Check:
                 f"{quote(step.relation)} is not a relation of any type "
                 f"that {quote(arrow.relation)} leads to"
             )
-            known = sorted(
-                {name for kind in types for name in self._schema.object_types[kind].relations}
+            known = (
+                name
+                for kind in self._walk.in_order(types)
+                for name in self._schema.object_types[kind].relations
             )
             self._problems.add(
                 "unknown_relation", message, left_span(step), word=step.relation, candidates=known
@@ -191,7 +193,7 @@ class _Check:
             return
         open_types = self._walk.meet(having, self._open_types.get(step.relation, frozenset()))
         if open_types:
-            self._no_wildcard(self._walk.first(open_types), step)
+            self._no_wildcard(self._walk.in_order(open_types)[0], step)
         self._next_step(step, having)
 
     def _no_wildcard(self, type_name: str, arrow: Arrow) -> None:

@@ -1,12 +1,13 @@
 """Where arrows lead: from object types, over a relation, to the object types of its subjects.
 
 Answers are remembered as frozen sets, whose hash Python keeps, so that many arrows over one broad
-relation cost one walk.
+relation cost one walk; and equal sets are one object.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 
 from schema.model import Schema
 from schema.rewrite import Arrow
@@ -20,6 +21,7 @@ class ArrowWalk:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
         with_name: defaultdict[str, set[str]] = defaultdict(set)
         with_relation: defaultdict[str, set[str]] = defaultdict(set)
         for object_type in schema.object_types.values():
@@ -32,13 +34,18 @@ class ArrowWalk:
             for relation in object_type.relations.values():
                 if any(subject_type.relation for subject_type in relation.subject_types):
                     with_usersets[relation.name].add(object_type.name)
-        self._with_usersets = {name: frozenset(types) for name, types in with_usersets.items()}
-        self._with_name = {name: frozenset(types) for name, types in with_name.items()}
-        self._with_relation = {name: frozenset(types) for name, types in with_relation.items()}
+        self._with_usersets = {name: self._one(types) for name, types in with_usersets.items()}
+        self._with_name = {name: self._one(types) for name, types in with_name.items()}
+        self._with_relation = {name: self._one(types) for name, types in with_relation.items()}
         self._steps: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
         self._meets: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
-        self._firsts: dict[frozenset[str], str] = {}
+        self._sorted: dict[frozenset[str], list[str]] = {}
         self._ends: dict[tuple[frozenset[str], str], frozenset[Node]] = {}
+
+    def _one(self, types: Set[str]) -> frozenset[str]:
+        """The one set kept with these members: comparing it with itself costs nothing."""
+        frozen = frozenset(types)
+        return self._sets.setdefault(frozen, frozen)
 
     def having(self, name: str, types: frozenset[str]) -> frozenset[str]:
         """Those of `types` that have a relation or permission of this name."""
@@ -52,18 +59,18 @@ class ArrowWalk:
         """What is in both sets."""
         found = self._meets.get((types, others))
         if found is None:
-            found = self._meets[types, others] = types & others
+            found = self._meets[types, others] = self._one(types & others)
         return found
 
     def with_usersets(self, relation: str) -> frozenset[str]:
         """The types whose relation of this name allows usersets."""
         return self._with_usersets.get(relation, frozenset())
 
-    def first(self, types: frozenset[str]) -> str:
-        """The first of `types`, which are some, by name."""
-        found = self._firsts.get(types)
+    def in_order(self, types: frozenset[str]) -> list[str]:
+        """`types`, sorted by name."""
+        found = self._sorted.get(types)
         if found is None:
-            found = self._firsts[types] = min(types)
+            found = self._sorted[types] = sorted(types)
         return found
 
     def step(self, relation: str, types: frozenset[str]) -> frozenset[str]:
@@ -79,7 +86,7 @@ class ArrowWalk:
                 .subject_types
                 if subject_type.type in self._schema.object_types
             )
-            self._steps[key] = found
+            found = self._steps[key] = self._one(found)
         return found
 
     def ends(self, object_type: str, arrow: Arrow) -> frozenset[Node]:
