@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
+from redis.asyncio import ConnectionPool
 
 from api import workers
 from api.cli.failure import ExitCode, Failure
@@ -113,8 +114,16 @@ def _place(settings: Settings, listener: socket.socket, stack: ExitStack) -> tup
     if redis is None:
         valkey = stack.enter_context(PrivateValkey(directory))
     database_url = postgres.dsn if database is None else database.get_secret_value()
-    redis_url = valkey.url if redis is None else redis.get_secret_value()
+    redis_url = valkey.url if redis is None else _known_url(redis.get_secret_value())
     return Place(database_url, redis_url, listener), own
+
+
+def _known_url(redis_url: str) -> str:
+    try:
+        ConnectionPool.from_url(redis_url)
+    except ValueError:
+        raise SettingsError("REDIS_URL: expected a redis://, rediss:// or unix:// URL") from None
+    return redis_url
 
 
 async def _bring_up_to_date(database_url: str) -> None:

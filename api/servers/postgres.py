@@ -13,7 +13,7 @@ from api.servers.account import account_for, require_reach
 from api.servers.binaries import postgres_directory, postgres_major
 from api.servers.directory import socket_directory
 from api.servers.failure import ServerFailed
-from api.servers.process import Keeper, end_processes_in, spawn, tail
+from api.servers.process import Keeper, can_find_processes, end_processes_in, spawn, tail
 
 USER = "stonetown"
 READY_LINE = 7
@@ -90,7 +90,7 @@ class PrivatePostgres:
         # backends hold shared memory for seconds after its death, and a process id that was given
         # to another program since then would make Postgres take it for a living one.
         end_processes_in(self.directory, STOP_SIGNALS)
-        if Path("/proc/self").exists():
+        if can_find_processes():
             (self.directory / "postmaster.pid").unlink(missing_ok=True)
         return spawn(
             [self._programs / "postgres", "-D", self.directory, *self._settings()],

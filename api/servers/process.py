@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from api.servers.account import Account
 from api.servers.failure import ServerFailed
 
 PR_SET_PDEATHSIG = 1
+PROC = Path("/proc")
 START_SECONDS = 60.0
 POLL_SECONDS = 0.01
 BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -152,7 +154,12 @@ def spawn(
             _LIBC.prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
 
     with contextlib.ExitStack() as stack:
-        output = None if log is None else stack.enter_context(log.open("wb"))
+        output = None
+        if log is not None:
+            # Kept: the last words of the one that this one replaces.
+            with contextlib.suppress(FileNotFoundError):
+                log.replace(log.with_suffix(".log.1"))
+            output = stack.enter_context(log.open("wb"))
         return subprocess.Popen(  # noqa: S603 - a command made of found programs and own paths
             [*account.prefix, *map(str, command)],
             stdin=subprocess.DEVNULL,
@@ -169,14 +176,33 @@ def spawn(
 
 
 def processes_in(directory: Path) -> list[int]:
-    """Ids of the processes whose working directory is `directory`; none without a /proc."""
+    """Ids of the processes whose working directory is `directory`.
+
+    As /proc tells it, or lsof where there is no /proc; none where there is neither.
+    """
+    if not (PROC / "self").exists():
+        return listed_by_lsof(directory)
     found = []
-    with contextlib.suppress(OSError):
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and (entry / "cwd").readlink() == directory:
-                    found.append(int(entry.name))
+    for entry in PROC.iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == directory:
+                found.append(int(entry.name))
     return found
+
+
+def listed_by_lsof(directory: Path) -> list[int]:
+    """`processes_in` by the program lsof, which macOS has."""
+    program = shutil.which("lsof")
+    if program is None or not directory.exists():
+        return []
+    command = [program, "-t", "-a", "-d", "cwd", "--", str(directory)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return [int(word) for word in listed.stdout.split()]
+
+
+def can_find_processes() -> bool:
+    """Whether an empty answer of `processes_in` means that there are none."""
+    return (PROC / "self").exists() or shutil.which("lsof") is not None
 
 
 def end_processes_in(directory: Path, signals: Sequence[tuple[signal.Signals, float]]) -> int:

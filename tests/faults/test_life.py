@@ -73,6 +73,26 @@ async def test_an_absent_database_is_named(data: Path) -> None:
     assert "Traceback" not in words
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("DATABASE_URL", "hidden-word", 5),
+        ("DATABASE_URL", "mysql://hidden-word@127.0.0.1/x", 5),
+        ("REDIS_URL", "hidden-word", 2),
+        ("STONETOWN_PORT", "hidden-word", 2),
+        ("STONETOWN_HOST", "0.0.0.0", 2),  # noqa: S104 - it must not start
+    ],
+)
+async def test_a_wrong_setting_is_named_and_not_shown(
+    data: Path, name: str, value: str, status: int
+) -> None:
+    found, words = await Service(data, **{name: value}).refusal()
+    assert found == status
+    assert name in words
+    assert "hidden-word" not in words
+    assert "Traceback" not in words
+
+
 async def test_what_is_under_way_is_finished(data: Path) -> None:
     """A request whose body is still coming when SIGTERM comes gets its answer."""
     body = json.dumps({"updates": [{"op": "touch", "tuple": "document:a#viewer@user:a"}]}).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from api.servers.account import account_for
 from api.servers.directory import DataDirectory, socket_directory
 from api.servers.failure import ServerFailed
 from api.servers.postgres import PrivatePostgres
-from api.servers.process import processes_in
+from api.servers.process import listed_by_lsof, processes_in
 from tests.servers import FaultProxy, eventually, frozen
 
 # Starts a server and is killed, as a machine's owner would kill it.
@@ -90,6 +91,14 @@ async def test_an_orphan_is_stopped_at_the_next_start(data: Path) -> None:
     with PrivatePostgres(data) as server:
         assert orphan.wait(timeout=30) == 0
         assert await count(server.dsn) == 2
+
+
+@pytest.mark.skipif(shutil.which("lsof") is None, reason="lsof is not installed")
+async def test_lsof_finds_what_proc_does(data: Path) -> None:
+    with PrivatePostgres(data) as server:
+        found = set(listed_by_lsof(server.directory))
+        assert server.keeper.pid in found
+    assert listed_by_lsof(server.directory) == []
 
 
 async def test_a_process_id_given_to_another_program_is_no_obstacle(data: Path) -> None:
