@@ -45,7 +45,8 @@ class Pool:
 
     `patience` is how long a request waits for a free connection, `statement_timeout` how long a
     read, a write up to its commit, or its commit may take, both in seconds; beyond them
-    Unavailable is raised. A connection is opened within `connect_timeout` or not at all.
+    Unavailable is raised. A connection is opened within `connect_timeout` or not at all. Writes
+    use up to half of the connections, and wait longer for one since they hold nothing meanwhile.
     """
 
     def __init__(
@@ -58,6 +59,9 @@ class Pool:
     ) -> None:
         self._connections = connections
         self._free = asyncio.Semaphore(size)
+        # Writers of one store wait for each other inside Postgres: they may not hold every
+        # connection while they do, or nobody could read.
+        self._writers = asyncio.Semaphore(max(1, size // 2))
         self._patience = patience
         self._timeout = statement_timeout
 
@@ -127,23 +131,27 @@ class Pool:
         raise AssertionError("the last attempt returns or raises")
 
     async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        async with self._connection() as connection:
-            async with asyncio.timeout(self._timeout):
-                await connection.execute(_BEGIN_WRITE)
-                result = await work(connection)
-            try:
+        await _take_turn(self._writers, self._timeout)
+        try:
+            async with self._connection() as connection:
                 async with asyncio.timeout(self._timeout):
-                    status = await connection.execute(_COMMIT)
-            except Exception as error:  # noqa: BLE001 - translated and raised
-                faults.around_commit(error)
-            if status != "COMMIT":
-                raise Unavailable("Postgres rolled the transaction back")
-            return result
+                    await connection.execute(_BEGIN_WRITE)
+                    result = await work(connection)
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        status = await connection.execute(_COMMIT)
+                except Exception as error:  # noqa: BLE001 - translated and raised
+                    faults.around_commit(error)
+                if status != "COMMIT":
+                    raise Unavailable("Postgres rolled the transaction back")
+                return result
+        finally:
+            self._writers.release()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection with no transaction open, given back so, or ended if that is in doubt."""
-        await self._wait_for_turn()
+        await _take_turn(self._free, self._patience)
         try:
             connection = await self._connections.acquire()
             try:
@@ -157,16 +165,6 @@ class Pool:
                     await self._connections.release(connection, timeout=self._patience)
         finally:
             self._free.release()
-
-    async def _wait_for_turn(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable("every connection to Postgres is in use") from None
 
     async def _clear(self, connection: asyncpg.Connection, error: BaseException) -> None:
         """Roll back after an error that the server reported; end the connection after others.
@@ -186,6 +184,18 @@ class Pool:
         """Wait a little, at random so that those in conflict part; drop connections that idled."""
         await self._connections.expire_connections()
         await asyncio.sleep(random.uniform(0.01, 0.05) * (attempt + 1))  # noqa: S311 - no secret
+
+
+async def _take_turn(free: asyncio.Semaphore, patience: float) -> None:
+    """Acquire `free`, or raise Unavailable after `patience` seconds."""
+    if not free.locked():
+        await free.acquire()
+        return
+    try:
+        async with asyncio.timeout(patience):
+            await free.acquire()
+    except TimeoutError:
+        raise Unavailable("every connection to Postgres is in use") from None
 
 
 async def _leave_as_is(connection: asyncpg.Connection) -> None:
