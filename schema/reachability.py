@@ -9,7 +9,7 @@ intersection all, an exclusion its base, an arrow any object that it can walk to
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import assert_never
 
@@ -66,14 +66,22 @@ class SubjectReach:
 
     def terminal_types(self, object_type: str, name: str) -> tuple[str, ...]:
         """The types whose objects themselves may be members of `object_type#name`, sorted."""
+        return tuple(self.terminal_types_besides(object_type, name, ()))
+
+    def terminal_types_besides(
+        self, object_type: str, name: str, known: Collection[str]
+    ) -> Iterator[str]:
+        """The terminal types that are not `known`, each found only when asked for."""
         if (object_type, name) not in self._rewrites:
-            return ()
+            return
         below = nx.descendants(self._needs, (object_type, name)) | {(object_type, name)}
         candidates: set[str] = set()
         for node in below:
             if isinstance(node, tuple):
                 candidates |= self._plain_types(node)
-        return tuple(kind for kind in sorted(candidates) if self.reaches(object_type, name, kind))
+        for kind in sorted(candidates.difference(known)):
+            if self.reaches(object_type, name, kind):
+                yield kind
 
     def graph(self) -> nx.DiGraph[Node]:
         """What needs what, for pictures: an edge from each relation or permission, a pair (type,

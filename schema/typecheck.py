@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 from schema.model import Caveat, ObjectType, Permission, Relation, Schema, SubjectType
-from schema.problems import ProblemList, quote
+from schema.problems import MAX_PROBLEMS, ProblemList, quote
 from schema.reachability import SubjectReach
 from schema.rewrite import Arrow, Computed, Exclusion, Intersection, Rewrite, Union
 from schema.source import Span
@@ -239,7 +239,7 @@ class _Check:
         reach = SubjectReach(self._schema)
         for object_type in self._schema.object_types.values():
             for permission in object_type.permissions.values():
-                if permission.annotation:
+                if permission.annotation and len(self._problems) < MAX_PROBLEMS:
                     self._annotation(reach, object_type, permission)
 
     def _annotation(
@@ -247,11 +247,10 @@ class _Check:
     ) -> None:
         for name in permission.annotation:
             self._known_type(name, permission.span)
-        missing = [
-            name
-            for name in reach.terminal_types(object_type.name, permission.name)
-            if name not in permission.annotation
-        ]
+        others = reach.terminal_types_besides(
+            object_type.name, permission.name, permission.annotation
+        )
+        missing = list(islice(others, _MAX_SHOWN + 1))
         if missing:
             names = ", ".join(quote(name) for name in missing[:_MAX_SHOWN])
             more = ", …" if len(missing) > _MAX_SHOWN else ""
