@@ -69,18 +69,26 @@ class Worlds:
         context = self._context()
         return World(schema, list(tuples.values()), context, NOW, says)
 
-    def check(self, world: World) -> Check:
-        """A check of something that exists in the schema."""
+    def checks(self, world: World, subjects: int, each: int) -> list[Check]:
+        """Checks of what exists in the schema: `each` for every one of `subjects` subjects."""
+        return [
+            self._check(world, subject)
+            for subject in [self._subject() for _ in range(subjects)]
+            for _ in range(each)
+        ]
+
+    def _check(self, world: World, subject: Subject) -> Check:
         pick = self._random.choice
         kind = pick(["doc", "doc", "folder", "group"])
         object_type = world.schema.object_types[kind]
         names = object_type.names if self._chance(0.2) else tuple(object_type.permissions)
-        subject = Subject("user", pick(_PEOPLE))
-        if self._chance(0.2):
-            subject = Subject(
-                *pick([("group", "1", "member"), ("doc", "2", "view"), ("folder", "1", "")])
-            )
         return Check(Object(kind, pick(_IDS)), pick(names), subject, world.context)
+
+    def _subject(self) -> Subject:
+        if self._chance(0.2):
+            usersets = [("group", "1", "member"), ("doc", "2", "view"), ("folder", "1", "")]
+            return Subject(*self._random.choice(usersets))
+        return Subject("user", self._random.choice(_PEOPLE))
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -141,7 +149,7 @@ class Worlds:
         kind = self._random.random()
         if kind < 0.66:
             return rw.Union(parts)
-        return rw.Intersection(parts[:2]) if kind < 0.83 else rw.Exclusion(parts[0], parts[1])
+        return rw.Intersection(parts[:2]) if kind < 0.86 else rw.Exclusion(parts[0], parts[1])
 
     def _arrow(self, names: list[str], nested: int) -> rw.Arrow:
         pick = self._random.choice
@@ -156,7 +164,7 @@ class Worlds:
         pick = self._random.choice
         kind = pick(["doc", "doc", "folder", "group"])
         relation = pick(list(schema.object_types[kind].relations.values()))
-        form = pick([*relation.subject_types, relation.subject_types[0]])
+        form = pick(relation.subject_types)
         if self._chance(0.1):
             other = pick(list(schema.object_types["doc"].relations.values()))
             form = pick(
@@ -172,8 +180,8 @@ class Worlds:
     def _context(self) -> dict[str, Any]:
         pick = self._random.choice
         context: dict[str, Any] = {}
-        if self._chance(0.25):
-            context["x"] = pick([0, 1, 1, 3, 7])
-        if self._chance(0.25):
+        if self._chance(0.2):
+            context["x"] = pick([0, 1, 1, 3, 4, 7])
+        if self._chance(0.2):
             context["y"] = pick(["a", "a", "b"])
         return context

@@ -19,7 +19,8 @@ from engine.tuples import Object, RelationTuple
 from tests.reference import Oracle, World
 from tests.worlds import NOW, Worlds
 
-CHECKS_PER_WORLD = 25
+SUBJECTS, EACH = 2, 20
+CHECKS_PER_WORLD = SUBJECTS * EACH
 Answer = Callable[[World, Sequence[Check]], Awaitable[Sequence[Decision | EngineError]]]
 
 
@@ -57,9 +58,10 @@ async def compare(seed: int, answer: Answer, tally: Counter[str]) -> list[str]:
     """The disagreements in the world of one seed, in words; counts the oracle's answers."""
     worlds = Worlds(seed)
     world = worlds.world()
-    checks = [worlds.check(world) for _ in range(CHECKS_PER_WORLD)]
+    checks = worlds.checks(world, SUBJECTS, EACH)
     everything = [Object(kind, id_) for kind in world.schema.object_types for id_ in "12"]
-    oracles = {check.subject: Oracle(world, check.subject, everything) for check in checks}
+    subjects = {check.subject for check in checks}
+    oracles = {subject: Oracle(world, subject, everything) for subject in subjects}
     found = []
     for check, result in zip(checks, await answer(world, checks), strict=True):
         expected = oracles[check.subject].answer(check.object, check.relation)
