@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import re
 import secrets
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -74,6 +75,7 @@ _NO_CONTENT_POLICY: Header = (
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
+_FRAMES = 30
 GONE_STATUS = 499
 """What a request is counted under whose client left before the answer."""
 
@@ -133,9 +135,14 @@ class Front:
         except (ClientGone, SlowReader) as error:
             exchange.status = GONE_STATUS
             self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
-        except Exception:  # noqa: BLE001 - the last resort: no fault leaves a client without an answer
-            self._log.exception(
-                "request failed", request_id=exchange.request_id, call=exchange.call
+        except Exception as error:  # noqa: BLE001 - the last resort: a client is never left alone
+            # As text without local variables, whatever the log is configured to show.
+            trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
+            self._log.error(
+                "request failed",
+                request_id=exchange.request_id,
+                call=exchange.call,
+                exception=trace,
             )
             failed = WriteFailed if exchange.writes else CallFailed
             await self._refuse(exchange, wrapped, failed("the service failed"))

@@ -93,9 +93,12 @@ async def expand(call: Call) -> Answer:
     problems.raise_any()
     assert object_ is not None
     assert relation is not None
-    answer = await call.engine.expand(
-        call.store, object_, relation, consistency, deadline=call.deadline
-    )
+    try:
+        answer = await call.engine.expand(
+            call.store, object_, relation, consistency, deadline=call.deadline
+        )
+    except RecursionError:
+        raise render.too_deep() from None
     return _json(render.expand(answer))
 
 

@@ -100,13 +100,18 @@ def expand(answer: ExpandAnswer) -> Json:
     return {"tree": _node(answer.tree, 1), "zookie": answer.zookie}
 
 
+def too_deep() -> BudgetExceeded:
+    """The error of a tree that is whole, but cannot be told in JSON."""
+    return BudgetExceeded(
+        f"the tree is nested deeper than {MAX_TREE_DEPTH}",
+        expected="an expand of an object nearer to the end of the chain",
+        budget="depth",
+    )
+
+
 def _node(node: ExpandNode, depth: int) -> Json:
     if depth > MAX_TREE_DEPTH:
-        raise BudgetExceeded(
-            f"the tree is nested deeper than {MAX_TREE_DEPTH}",
-            expected="an expand of an object nearer to the end of the chain",
-            budget="depth",
-        )
+        raise too_deep()
     told: Json = {"kind": node.kind, "object": str(node.object), "relation": node.relation}
     if node.via is not None:
         told["via"] = _subject(node.via)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.api.serving import STORE, Served
+from tests.api.serving import STORE, Served, serving
 
 ANN = {"object": "document:readme", "relation": "viewer", "subject": "user:ann"}
 
@@ -173,6 +173,30 @@ async def test_expand_shows_usersets_unfollowed(served: Served) -> None:
         "viewer": [{"subject": "group:eng#member"}],
         "owner": [{"subject": "user:bob"}],
     }
+
+
+CHAIN = """
+definition user {}
+
+definition folder {
+  relation parent: folder
+  relation viewer: user
+  permission view = viewer + parent->view
+}
+"""
+
+
+@pytest.mark.parametrize("length", [300, 2000])
+async def test_a_tree_that_json_cannot_hold_is_refused(length: int) -> None:
+    async with serving(schema=CHAIN) as served:
+        for start in range(0, length, 500):
+            end = min(length, start + 500)
+            await served.write(*(f"folder:{n}#parent@folder:{n + 1}" for n in range(start, end)))
+        body = {"object": "folder:0", "relation": "view"}
+        refused = await served.post("/expand", body)
+        assert (refused.status_code, refused.json()["budget"]) == (422, "depth")
+        nearer = await served.post("/expand", {**body, "object": f"folder:{length - 20}"})
+        assert nearer.status_code == 200
 
 
 async def test_a_schema_is_replaced_read_and_tried(served: Served) -> None:
