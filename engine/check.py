@@ -233,7 +233,7 @@ class Evaluation:
         if plan is None:
             return DENIED
         holds = self._holds(edge, forms)
-        if holds is None or holds == DENIED:
+        if holds is None:
             return DENIED
         goal = self._goal(plan, edge.subject_id)
         return goal if holds == ALLOWED else all_of((holds, goal))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from engine.errors import Unavailable
 from engine.limits import Limits
 from engine.requests import SchemaWritten
-from engine.schemas import CompiledSchema, Schemas, compile_schema
+from engine.schemas import CompiledSchema, Schemas, compiled_apart
 from engine.store.protocol import (
     Idempotency,
     SchemaCommand,
@@ -94,7 +94,7 @@ class Change:
 
     async def preview(self, record: StoreRecord, wanted: Wanted) -> SchemaWritten:
         """What the write would change and which tuples would block it. Raises SchemaRefused."""
-        compiled = self._compile(wanted)
+        compiled = await self._compile(wanted)
         snapshot = (await self._storage.head(record.id)).snapshot
         old = await self._in_force(snapshot)
         blocking = await self._storage.tuples_of_shapes(
@@ -104,7 +104,7 @@ class Change:
 
     async def write(self, record: StoreRecord, wanted: Wanted) -> tuple[SchemaWritten, Snapshot]:
         """Make the change. Raises SchemaRefused, SchemaInUse, IdempotencyConflict."""
-        compiled = self._compile(wanted)
+        compiled = await self._compile(wanted)
         for _ in range(_RETRIES):
             before = (await self._storage.head(record.id)).snapshot
             old = await self._in_force(before)
@@ -125,9 +125,9 @@ class Change:
             return _answer(snapshot, old, compiled.schema, wanted, ()), snapshot
         raise schema_keeps_moving()
 
-    def _compile(self, wanted: Wanted) -> CompiledSchema:
+    async def _compile(self, wanted: Wanted) -> CompiledSchema:
         check_size(wanted.text, self._limits.schema_bytes, "schema")
-        return compile_schema(wanted.text, wanted.language)
+        return await compiled_apart(wanted.text, wanted.language)
 
     async def _in_force(self, snapshot: Snapshot) -> Schema:
         if not snapshot.schema_version:

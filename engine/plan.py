@@ -279,11 +279,10 @@ class _Compiler:
             plan = self._planner.plan(*kind)
             if plan is not None:
                 usersets[kind] = (forms, plan)
-        exact = wildcard = None
+        exact = None
         if form not in usersets:  # a scan for usersets finds the subject itself, too
             exact = self._probe(relation, form, wildcard=False)
-        if not form.relation:
-            wildcard = self._probe(relation, form, wildcard=True)
+        wildcard = self._probe(relation, form, wildcard=True)
         if exact is None and wildcard is None and not usersets:
             return Never()
         scan = self._scan(relation.name, only_usersets=True) if usersets else -1

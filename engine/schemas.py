@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -82,6 +83,11 @@ def compile_schema(text: str, language: str = "zed") -> CompiledSchema:
         ) from error
 
 
+async def compiled_apart(text: str, language: str) -> CompiledSchema:
+    """As `compile_schema`, in a thread: a large schema takes seconds, which others need not wait."""
+    return await asyncio.to_thread(compile_schema, text, language)
+
+
 class Schemas:
     """The compiled schemas of the stores, loaded once per version and kept while they are used.
 
@@ -102,7 +108,7 @@ class Schemas:
         compiled = self._kept.get(key)
         if compiled is None:
             record = await self._storage.schema(snapshot.store_id, snapshot.schema_version)
-            compiled = compile_schema(record.text, record.language)
+            compiled = await compiled_apart(record.text, record.language)
             self._kept[key] = compiled
             if len(self._kept) > _SCHEMAS_KEPT:
                 self._kept.popitem(last=False)

@@ -87,8 +87,8 @@ PLANTED = (
     Planted(
         "an arrow grants on a tuple whose caveat says no",
         "check",
-        "        if holds is None or holds == DENIED:",
-        "        if holds is None:",
+        "        return goal if holds == ALLOWED else all_of((holds, goal))",
+        "        return goal",
     ),
     Planted(
         "a userset is no member of itself",
@@ -97,10 +97,10 @@ PLANTED = (
         "if not self._type.name:",
     ),
     Planted(
-        "a wildcard covers usersets",
-        "plan",
-        "            if (allowed.type, allowed.relation) == form and allowed.wildcard == wildcard",
-        "            if allowed.type == form[0] and allowed.wildcard == wildcard",
+        "a wildcard is forgotten beside the subject itself",
+        "check",
+        "for probed in (step.exact, step.wildcard):",
+        "for probed in (step.exact or step.wildcard,):",
     ),
     Planted(
         "an exclusion is dropped with an unreachable part of it",
