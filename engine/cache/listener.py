@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 _RETRY_SECONDS = 0.5
 _POLL_SECONDS = 5.0
+_CLOSE_SECONDS = 0.1
 
 
 class Wakeup:
@@ -41,6 +42,7 @@ class Listener:
         self._channel = channel
         self._listening: dict[str, set[Wakeup]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def listen(self, store_id: str) -> AsyncIterator[Wakeup]:
@@ -59,13 +61,14 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._task is not None:
+        self._closed = True
+        while self._task is not None and not self._task.done():
+            # Again and again: a library under it may take a cancellation for its own timeout.
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
 
     async def _receive_always(self) -> None:
-        while True:
+        while not self._closed:
             with suppress(RedisError, OSError):
                 await self._receive()
             await asyncio.sleep(_RETRY_SECONDS)

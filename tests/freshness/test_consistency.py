@@ -169,6 +169,7 @@ async def test_zookies_of_another_history_are_refused(
         forged(written, revision=written.revision + 1),
         forged(written, revision=zookie.MAX_REVISION),
         zookie.encode(other),
+        zookie.encode(written._replace(store_id=other.store_id)),
     ]
     for text in unknown:
         with pytest.raises(ZookieUnknown) as refused:

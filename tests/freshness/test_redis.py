@@ -95,6 +95,7 @@ async def test_a_schema_write_counts_for_every_object(pair: Pair) -> None:
 async def test_publishers_may_arrive_in_either_order(pair: Pair) -> None:
     await pair.settle()
     earlier = await pair.here.write(pair.store, DOCUMENT)
+    assert await pair.there.revision(pair.store, objects=[DOCUMENT]) == earlier.revision
     later = await pair.here.write(pair.store, DOCUMENT)
     await pair.here.freshness.published(earlier, [DOCUMENT])
     assert await pair.there.revision(pair.store, objects=[DOCUMENT]) == later.revision

@@ -141,16 +141,29 @@ async def test_flushed_and_begun_again_by_another_write(pair: Pair) -> None:
         assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
 
 
-@pytest.mark.parametrize("which", [0, 1])
-async def test_one_record_evicted(pair: Pair, which: int) -> None:
-    """A server that evicts loses a record as a whole, the current one or the one set aside."""
+async def set_aside(pair: Pair) -> None:
+    """Put a new record in the place of the current one, as publishing does with an old one."""
+    await pair.redis.rename(_writes(pair), _earlier(pair))
+    await pair.redis.hset(_writes(pair), mapping={"id": token_hex(16), "begun": 0})
+
+
+async def test_the_current_record_evicted_and_begun_again(pair: Pair) -> None:
+    """The one that was set aside is old and whole, but it is not the predecessor any more."""
+    for _ in range(TURNS):
+        await pair.settle()
+        await set_aside(pair)
+        written = await pair.here.write(pair.store, DOCUMENT)
+        await pair.redis.delete(_writes(pair))
+        await pair.here.freshness.published(written._replace(revision=0), [OTHER])
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
+
+
+async def test_the_record_set_aside_evicted(pair: Pair) -> None:
     for _ in range(TURNS):
         await pair.settle()
         written = await pair.here.write(pair.store, DOCUMENT)
-        await pair.redis.rename(_writes(pair), _earlier(pair))
-        await pair.redis.hset(_writes(pair), mapping={"id": token_hex(16), "begun": 0})
-        await pair.redis.delete((_writes(pair), _earlier(pair))[which])
-        await pair.here.freshness.published(written._replace(revision=0), [OTHER])
+        await set_aside(pair)
+        await pair.redis.delete(_earlier(pair))
         assert await pair.there.revision(pair.store, objects=[DOCUMENT]) >= written.revision
 
 
@@ -190,37 +203,48 @@ async def test_full(pair: Pair) -> None:
     await sees_its_writes(pair)
 
 
-LIES = {
-    "too high": 2**40,
-    "beyond every integer": 10**30,
-    "too low": 0,
+LIES = {"too high": 2**40, "too low": 0, "beyond every integer": 10**30}
+GARBAGE = {
     "negative": -1,
     "not a number": "nan",
     "infinite": "inf",
+    "a float": "1.5",
     "empty": "",
     "bytes": b"\xff\x00\x80",
     "long": "9" * 100_000,
 }
 
 
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def forge(pair: Pair, lie: str | bytes | int) -> None:
+    """Put a value in the place of every revision on record."""
+    for key in await pair.keys():
+        for field in await pair.redis.hkeys(key):
+            if field not in (b"id", b"begun"):
+                await pair.redis.hset(key, field, lie)
+
+
+@pytest.mark.parametrize("lie", [*LIES.values(), *GARBAGE.values()], ids=[*LIES, *GARBAGE])
 async def test_a_forged_revision(pair: Pair, lie: str | bytes | int) -> None:
     for _ in range(TURNS):
         await pair.here.write(pair.store, DOCUMENT, OTHER)
-        for key in await pair.keys():
-            for field in await pair.redis.hkeys(key):
-                if field not in (b"id", b"begun"):
-                    await pair.redis.hset(key, field, lie)
+        await forge(pair, lie)
         await stays_in_bounds(pair, DOCUMENT)
     await pair.redis.flushall()
     await sees_its_writes(pair)
 
 
+@pytest.mark.parametrize("lie", GARBAGE.values(), ids=GARBAGE)
+async def test_garbage_is_not_taken_for_no_write(pair: Pair, lie: str | bytes | int) -> None:
+    for _ in range(TURNS):
+        await pair.settle()
+        written = await pair.here.write(pair.store, DOCUMENT)
+        await forge(pair, lie)
+        assert await pair.there.revision(pair.store, objects=[DOCUMENT]) == written.revision
+
+
 async def test_a_forged_revision_that_is_too_high_costs_reads_and_nothing_else(pair: Pair) -> None:
     written = await pair.here.write(pair.store, DOCUMENT)
-    for field in await pair.redis.hkeys(_writes(pair)):
-        if field not in (b"id", b"begun"):
-            await pair.redis.hset(_writes(pair), field, 2**40)
+    await forge(pair, LIES["too high"])
     await pair.settle()
     before = pair.there.seam.asked["head"]
     for _ in range(10):
