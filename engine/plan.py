@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
-from schema.reachability import SubjectReach
-
 from schema.model import ObjectType, Relation, Schema
+from schema.reachability import SubjectReach
 from schema.rewrite import (
     Arrow,
     ArrowMode,

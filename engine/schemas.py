@@ -84,7 +84,7 @@ def compile_schema(text: str, language: str = "zed") -> CompiledSchema:
 
 
 async def compiled_apart(text: str, language: str) -> CompiledSchema:
-    """As `compile_schema`, in a thread: a large schema takes seconds, which others need not wait."""
+    """As `compile_schema`, in a thread: a large schema takes seconds, and others need not wait."""
     return await asyncio.to_thread(compile_schema, text, language)
 
 
