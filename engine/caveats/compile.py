@@ -28,6 +28,8 @@ from schema.source import Span
 MAX_EXPRESSION = 100_000
 MAX_CONTEXT = 64_000
 """Bytes of context up to which an expression's cost is estimated in advance."""
+MAX_ESTIMATED_NODES = 5000
+"""The size of expression up to which its cost is estimated again for a larger context."""
 
 _TYPES = {
     "any": cel.Type.DYN,
@@ -111,12 +113,13 @@ class CompiledCaveat:
         self.pattern_parameters = rules.pattern_parameters & self.references
         self._tree = tree
         self._bearable = bearable_bytes(tree, MAX_CONTEXT)
+        self._may_estimate = len(tree.types) <= MAX_ESTIMATED_NODES
 
     def bears(self, context: ContextSize) -> bool:
         """Whether evaluation stays within its budget of time with a context of this size."""
         if context.bytes <= self._bearable and context.pattern <= ORDINARY_PATTERN:
             return True
-        return estimate(self._tree, context) <= BUDGET
+        return self._may_estimate and estimate(self._tree, context) <= BUDGET
 
 
 def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
@@ -139,11 +142,10 @@ def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
     problems = list(_rule_problems(caveat, expression, tree))
     if problems:
         return problems
-    compiled = CompiledCaveat(caveat, expression, tree, Rules(tree))
-    if not compiled.bears(ContextSize(ORDINARY_CONTEXT, ORDINARY_CONTEXT // 2)):
+    if estimate(tree, ContextSize(ORDINARY_CONTEXT, ORDINARY_CONTEXT // 2)) > BUDGET:
         why = f"can take too long, even with a context of {ORDINARY_CONTEXT} bytes"
         return [_problem(caveat, "caveat_too_costly", why)]
-    return compiled
+    return CompiledCaveat(caveat, expression, tree, Rules(tree))
 
 
 def _rule_problems(caveat: Caveat, expression: Any, tree: CheckedTree) -> Iterator[Problem]:

@@ -99,15 +99,14 @@ def estimate(tree: CheckedTree, context: ContextSize) -> float:
 
 
 def bearable_bytes(tree: CheckedTree, limit: int) -> int:
-    """The largest context, up to `limit` bytes, whose evaluation stays within BUDGET."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if estimate(tree, ContextSize(middle, middle // 2)) <= BUDGET:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    """A size of context, up to `limit` bytes, that stays within BUDGET: `limit`, a half of it, a
+    quarter, and so on; 0 if not even ORDINARY_CONTEXT does."""
+    size = limit
+    while size >= ORDINARY_CONTEXT:
+        if estimate(tree, ContextSize(size, size // 2)) <= BUDGET:
+            return size
+        size //= 2
+    return 0
 
 
 class _Walk:
