@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from api.asgi import REQUEST_ID, Receive, Scope, Send
@@ -105,15 +105,25 @@ def _pages(engine: Engine, settings: Settings, metrics: Metrics) -> FastAPI:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["service"], summary="Can it answer? 503 while Postgres is away")
+    @app.get(
+        "/readyz",
+        tags=["service"],
+        summary="Can it answer?",
+        responses={503: {"description": "No: Postgres is away"}},
+    )
     async def readyz() -> JSONResponse:
         if await readiness.ready():
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})
 
-    @app.get("/metrics", tags=["service"], summary="Metrics for Prometheus")
+    @app.get(
+        "/metrics",
+        tags=["service"],
+        summary="Metrics for Prometheus",
+        response_class=PlainTextResponse,
+    )
     async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE.decode())
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     if settings.docs:
 
