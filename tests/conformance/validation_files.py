@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from api.cli import validation_file
 from engine.jsontext import parse_json_object
 from engine.requests import Check
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject, parse_tuple
 from tests.conformance.data import ROOT
 
-VERDICTS = {"assertTrue": "allowed", "assertCaveated": "conditional", "assertFalse": "denied"}
+VERDICTS = {
+    validation_file.TRUE: "allowed",
+    validation_file.CAVEATED: "conditional",
+    validation_file.FALSE: "denied",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Assertion:
 
 @dataclass(frozen=True)
 class ValidationFile:
-    """One file; `tuples` are its relationships, each once."""
+    """One file; `tuples` are its relationships."""
 
     name: str
     schema: str
@@ -36,41 +38,26 @@ class ValidationFile:
     assertions: tuple[Assertion, ...]
 
 
-def parse_assertion(text: str, verdict: str) -> Assertion:
-    """`type:id#name@type:id[#relation]`, with ` with {context}` after it if there is one."""
-    relationship, _, context = text.partition(" with ")
-    item = parse_tuple(relationship.strip())
-    return Assertion(
-        Check(
-            item.object,
-            item.relation,
-            item.subject,
-            parse_json_object(context) if context else {},
-        ),
-        verdict,
-        text,
-    )
+def _assertion(told: validation_file.Assertion) -> Assertion:
+    item = parse_tuple(told.check)
+    context = parse_json_object(told.context) if told.context else {}
+    check = Check(item.object, item.relation, item.subject, context)
+    return Assertion(check, VERDICTS[told.kind], str(told))
 
 
 def read_file(path: Path) -> ValidationFile:
     """Read one validation file with the schema it names."""
-    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    schema = document.get("schema")
-    if schema is None:
-        schema = (path.parent / document["schemaFile"]).read_text(encoding="utf-8")
-    lines = (line.strip() for line in (document.get("relationships") or "").splitlines())
-    tuples = [parse_tuple(line) for line in lines if line and not line.startswith("//")]
-    asserted = document.get("assertions") or {}
-    assert asserted.keys() <= VERDICTS.keys(), asserted.keys()
+    told = validation_file.read_validation_file(path)
+    if told.schema is not None:
+        schema = told.schema.text
+    else:
+        assert told.schema_file is not None
+        schema = (path.parent / told.schema_file.text).read_text(encoding="utf-8")
     return ValidationFile(
         name=str(path.relative_to(ROOT / "spicedb")),
         schema=schema,
-        tuples=tuple(dict.fromkeys(tuples)),
-        assertions=tuple(
-            parse_assertion(text, verdict)
-            for key, verdict in VERDICTS.items()
-            for text in asserted.get(key) or ()
-        ),
+        tuples=tuple(parse_tuple(line.text) for line in told.relationships),
+        assertions=tuple(map(_assertion, told.assertions)),
     )
 
 
