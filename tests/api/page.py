@@ -1,6 +1,6 @@
-"""Runs the examples of `docs/http-api.md`: `python -m tests.api.page` writes their real output.
+"""Runs the examples of documents: `python -m tests.api.page` writes their real output.
 
-In the page, `$ZOOKIE` and `$CURSOR` stand for those of the newest answer that had one, `$EARLIER`
+In a page, `$ZOOKIE` and `$CURSOR` stand for those of the newest answer that had one, `$EARLIER`
 for the zookie before that, and `…` for what differs from run to run.
 """
 
@@ -15,7 +15,10 @@ import httpx
 
 from tests.api.serving import serving
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "http-api.md"
+_ROOT = Path(__file__).resolve().parents[2]
+PAGE = _ROOT / "docs" / "http-api.md"
+README = _ROOT / "README.md"
+PAGES = (PAGE, README)
 HOST = "http://localhost:8080"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (curl (?:[^'\n]|'[^']*')*)\n", re.MULTILINE)
@@ -90,4 +93,5 @@ def _steady(output: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(asyncio.run(run_page(PAGE.read_text())))
+    for page in PAGES:
+        page.write_text(asyncio.run(run_page(page.read_text())))

@@ -1,16 +1,22 @@
-"""`docs/http-api.md` says what the server does: its examples are run, its tables compared."""
+"""The documents say what the server does: examples are run, tables compared."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
 
 from api.native.operations import OPERATIONS
-from tests.api.page import PAGE, run_page
+from tests.api.page import PAGE, PAGES, run_page
+
+_LEAST_EXAMPLES = 6
 
 
-async def test_every_example_gives_the_output_that_stands_in_the_page() -> None:
-    text = PAGE.read_text()
-    assert text.count("$ curl") >= len(OPERATIONS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_every_example_gives_the_output_that_stands_in_the_page(page: Path) -> None:
+    text = page.read_text()
+    assert text.count("$ curl") >= _LEAST_EXAMPLES
     assert await run_page(text) == text
 
 
