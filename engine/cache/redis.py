@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -27,6 +27,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from engine.cache.announcer import News
+from engine.cache.exchange import Exchange
 from engine.cache.listener import Listener
 from engine.cache.shared import Lru, elapsed
 from engine.digest import digest
@@ -52,6 +53,13 @@ _PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
 Sightings = Lru[str, dict[bytes, float]]
 
 
+class _Record(NamedTuple):
+    """What is on record for a store: since when that is known to be whole, and revisions."""
+
+    seen: float
+    values: list[bytes]
+
+
 class RedisAnnouncer:
     """See `engine.cache.announcer.Announcer`. Faults of Redis are counted, never raised.
 
@@ -64,18 +72,11 @@ class RedisAnnouncer:
     ) -> None:
         self._prefix = prefix
         self._clock = clock
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=_PUBLISH_SECONDS,
-            socket_timeout=_PUBLISH_SECONDS,
-            socket_connect_timeout=_PUBLISH_SECONDS,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._greet,
-        )
-        self._client = Redis(connection_pool=self._pool)
+        self._client = Redis(connection_pool=_pool(url, _CONNECTIONS))
         self._publish = self._client.register_script(_PUBLISH)
+        self._reading = _pool(url, 1, redis_connect_func=self._greet)
+        self._exchange = Exchange(self._reading, seconds=_READ_SECONDS)
+        self._beginning: set[str] = set()
         self._listener = Listener(url, channel=f"{prefix}:1:news")
         self._silent_until = float("-inf")
         self._next_log = float("-inf")
@@ -95,26 +96,18 @@ class RedisAnnouncer:
             return None
         fields: list[str | bytes] = ["id", _WHOLE_STORE, *(_name(item) for item in set(objects))]
         try:
-            async with asyncio.timeout(_READ_SECONDS):
-                current, before, seen = await self._read(store_id, fields)
-        except ResponseError:
-            # Something else stands under a record's key. Publishing replaces it.
-            current = [None]
+            record = await self._read(store_id, fields)
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
             self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
             return None
         self._away = False
-        if current[0] is None:
-            await self._record(store_id, 0, [], announce=False)
+        if record is None:
+            await self._begin(store_id)
             return None
-        ids = [record[0] for record in (current, before) if record[0] is not None]
-        values = [value for value in (*current[1:], *before[1:]) if value is not None]
-        if min(seen[id_] for id_ in ids) >= known_as_of:
+        if record.seen >= known_as_of or not all(map(_REVISION.fullmatch, record.values)):
             return None
-        if not all(_REVISION.fullmatch(value) for value in values):
-            return None
-        return max(map(int, values), default=0)
+        return max(map(int, record.values), default=0)
 
     async def forget(self, store_id: str) -> None:
         """See `Announcer.forget`."""
@@ -131,7 +124,18 @@ class RedisAnnouncer:
     async def close(self) -> None:
         """See `Announcer.close`."""
         await self._listener.close()
-        await self._pool.aclose()
+        await self._exchange.close()
+        await self._reading.aclose()
+        await self._client.connection_pool.aclose()
+
+    async def _begin(self, store_id: str) -> None:
+        """Have a record, so that writes which are not on it are known not to have been."""
+        if store_id not in self._beginning:
+            self._beginning.add(store_id)
+            try:
+                await self._record(store_id, 0, [], announce=False)
+            finally:
+                self._beginning.discard(store_id)
 
     async def _record(
         self, store_id: str, revision: int, names: Collection[bytes], *, announce: bool
@@ -149,30 +153,27 @@ class RedisAnnouncer:
             return False
         return True
 
-    async def _read(
-        self, store_id: str, fields: Collection[str | bytes]
-    ) -> tuple[list[bytes | None], list[bytes | None], dict[bytes, float]]:
-        """The fields in both records, and when each record's id was first seen.
+    async def _read(self, store_id: str, fields: Collection[str | bytes]) -> _Record | None:
+        """The fields on record; None if there is no record.
 
-        The order matters: a record that is set aside between the two reads is then read twice,
-        never missed.
+        The order of the two reads matters: a record that is set aside between them is then read
+        twice, never missed.
         """
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            commands = [("HMGET", key, *fields) for key in self._keys(store_id)]
-            await connection.send_packed_command(connection.pack_commands(commands))
-            current, before = [await connection.read_response() for _ in commands]
-            sightings: Sightings = connection.sightings
-        except BaseException:
-            # Replies may be under way that would answer the next question.
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await self._pool.release(connection)
+        commands = [("HMGET", key, *fields) for key in self._keys(store_id)]
+        replies = await self._exchange.ask(commands)
+        if any(isinstance(value, ResponseError) for value in replies.values):
+            # Something else stands under a record's key. Publishing replaces it.
+            return None
+        (id_, *written), (id_before, *written_before) = replies.values
+        if id_ is None:
+            return None
+        sightings: Sightings = replies.session
         earlier = sightings.used(store_id) or {}
         now = self._clock()
-        seen = {id_: earlier.get(id_, now) for id_ in (current[0], before[0]) if id_ is not None}
-        return current, before, sightings.put(store_id, seen)
+        ids = [known for known in (id_, id_before) if known is not None]
+        seen = sightings.put(store_id, {known: earlier.get(known, now) for known in ids})
+        values = [value for value in (*written, *written_before) if value is not None]
+        return _Record(min(seen.values()), values)
 
     async def _greet(self, connection: Any) -> None:
         """What was seen over an earlier connection counts no more: it may be another server."""
@@ -181,7 +182,7 @@ class RedisAnnouncer:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        connection.sightings = Sightings(_STORES)
+        connection.session = Sightings(_STORES)
 
     def _keys(self, store_id: str) -> list[str]:
         # Braces keep a store's keys on one node of a cluster. A store id has a fixed length.
@@ -203,6 +204,19 @@ class RedisAnnouncer:
         if now >= self._next_log:
             self._next_log = now + _LOG_SECONDS
             _log.warning("redis does not serve: %s (%d faults)", type(error).__name__, self.faults)
+
+
+def _pool(url: str, connections: int, **settings: Any) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=_PUBLISH_SECONDS,
+        socket_timeout=_PUBLISH_SECONDS,
+        socket_connect_timeout=_PUBLISH_SECONDS,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        **settings,
+    )
 
 
 def _name(item: Object) -> bytes:
