@@ -16,7 +16,7 @@ serve: ## Start the server: http://127.0.0.1:8080; honours DATABASE_URL, REDIS_U
 
 test: ## Run every test on two processes
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: ## Check format, style, types, layers, budgets and the freshness of the locks
 	@scripts/venv.sh dev
