@@ -83,7 +83,8 @@ class Call:
 
     async def no_body(self) -> None:
         """For a call without a body: the deadline runs. Raises InvalidRequest if there is one."""
-        body = await read_body(self.receive, self.settings.max_body)
+        with Patience(self.settings.read_timeout):
+            body = await read_body(self.receive, self.settings.max_body)
         self.begin_work()
         if body:
             raise InvalidRequest("this call takes no body", field="body", expected="no body")

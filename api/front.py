@@ -66,14 +66,18 @@ _ONCE = (
     b"x-stonetown-deadline-ms",
 )
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-SECURITY_HEADERS: tuple[Header, ...] = (
+_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
 )
-_NO_CONTENT_POLICY: Header = (
-    b"content-security-policy",
-    b"default-src 'none'; frame-ancestors 'none'",
+_NO_CONTENT: tuple[Header, ...] = (
+    *_HEADERS,
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_PAGE: tuple[Header, ...] = (
+    *_HEADERS,
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
 )
 _FRAMES = 30
 GONE_STATUS = 499
@@ -300,13 +304,14 @@ class Front:
 def _sender(exchange: Exchange, send: Send, *, page: bool) -> Send:
     """`send` that adds the headers of every response, and notes what was sent."""
 
+    fixed = _PAGE if page else _NO_CONTENT
+    named = (b"x-request-id", exchange.request_id.encode())
+
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.started = True
             exchange.status = message["status"]
-            added = (*SECURITY_HEADERS, (b"x-request-id", exchange.request_id.encode()))
-            policy = () if page else (_NO_CONTENT_POLICY,)
-            message["headers"] = [*message.get("headers", ()), *added, *policy]
+            message["headers"] = [*message.get("headers", ()), *fixed, named]
         await send(message)
 
     return add

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
         default=_DEFAULTS.deadline,
         description="What one request may take; a client may ask for less",
     )
+    import_deadline: Seconds = Field(
+        default=30.0, description="What one revision of an import may take"
+    )
     max_body: Count = Field(
         default=1024 * 1024, description="Request body; import is bounded by line"
     )

@@ -117,7 +117,7 @@ class _Import:
             return
         request = WriteRequest(list(self._batch.values()), actor=self._call.principal.name)
         try:
-            async with asyncio.timeout(self._call.settings.deadline):
+            async with asyncio.timeout(self._call.settings.import_deadline):
                 answer = await self._call.engine.import_batch(self._call.store, request)
         except TimeoutError:
             raise WriteDeadlinePassed("a batch took longer than the deadline") from None

@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 
 from api.app import Application, create_app
+from api.protocol import BoundedHttp
 from api.settings import Settings
 from engine.engine import Engine
 from engine.store.memory import MemoryStorage
@@ -65,6 +66,12 @@ class Served:
         """A bare connection, for what no client library would send."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
+    async def metric(self, line: str) -> None:
+        """Return once the metrics hold this line."""
+        async with asyncio.timeout(20):
+            while line not in self.app.metrics.exposition().decode():
+                await asyncio.sleep(0.02)
+
     async def exchange(self, data: bytes) -> bytes:
         """Send bytes and read until the server closes or has answered one request."""
         reader, writer = await self.connect()
@@ -89,17 +96,12 @@ class PausingStorage(MemoryStorage):
         self.open = asyncio.Event()
         self.open.set()
         self.waiting = asyncio.Event()
-        self.cancelled = asyncio.Event()
         self.fault: Exception | None = None
 
     async def head(self, store_id: str) -> Head:
         """As in memory, once the gate is open and unless a fault is set."""
         self.waiting.set()
-        try:
-            await self.open.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
+        await self.open.wait()
         if self.fault is not None:
             raise self.fault
         return await super().head(store_id)
@@ -125,7 +127,11 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    storage: MemoryStorage | None = None, *, schema: str = SCHEMA, **settings: Any
+    storage: MemoryStorage | None = None,
+    *,
+    schema: str = SCHEMA,
+    protocol: type[BoundedHttp] = BoundedHttp,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """Serve a memory engine with the store `default` until the block ends."""
     configured = Settings(**settings)
@@ -138,7 +144,7 @@ async def serving(
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http="httptools", log_config=None, access_log=False, server_header=False
+            app, http=protocol, log_config=None, access_log=False, server_header=False
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve([listener]))

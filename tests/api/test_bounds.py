@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.asgi import ClientGone, Message, Patience
+from api.errors import WriteDeadlinePassed
+from api.protocol import BoundedHttp
 from engine.errors import Unavailable
 from tests.api.serving import STORE, PausingStorage, Served, serving
 
@@ -134,9 +137,54 @@ async def test_a_client_that_leaves_ends_its_check() -> None:
         writer.write(request(body, f"Content-Length: {len(body)}"))
         await storage.waiting.wait()
         writer.close()
-        async with asyncio.timeout(10):
-            await storage.cancelled.wait()
+        await served.metric('stonetown_requests_total{call="check",status="499"} 1.0')
         storage.open.set()
+
+
+async def test_a_write_is_not_ended_because_its_client_left() -> None:
+    """Both have a client that is gone; the write ends by its deadline, and the read does not."""
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def work(*, writes: bool) -> None:
+        with Patience(60) as patience:
+            patience.begin_work(gone, 0.2, writes=writes)
+            await asyncio.Event().wait()
+
+    for writes, ended in ((True, WriteDeadlinePassed), (False, ClientGone)):
+        with pytest.raises(ended):
+            await work(writes=writes)
+
+
+async def test_a_head_that_never_ends_is_cut_off(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"GET /healthz HTTP/1.1\r\n" + b"x-more: 1\r\n" * 10_000)
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+class Impatient(BoundedHttp):
+    """Waits a tenth of a second for a request's head."""
+
+    head_seconds = 0.1
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
+    async with serving(protocol=Impatient) as served:
+        for sent in (b"", b"GET /healthz HTTP/1.1\r\n"):
+            reader, writer = await served.connect()
+            writer.write(sent)
+            async with asyncio.timeout(20):
+                assert await reader.read() == b""
+            writer.close()
+
+
+async def test_a_stream_does_not_wait_for_a_body_that_does_not_come() -> None:
+    async with serving(read_timeout=0.1) as served:
+        for call in ("export", "watch"):
+            head = f"GET {STORE}/{call} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+            assert (await served.exchange(head.encode())).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_too_many_requests_at_once_are_turned_away() -> None:

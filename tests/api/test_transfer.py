@@ -170,7 +170,7 @@ async def test_an_export_that_breaks_says_where_to_go_on() -> None:
 
 async def test_a_batch_that_takes_too_long_has_an_unknown_outcome() -> None:
     storage = PausingStorage()
-    async with serving(storage, deadline=0.2, max_staleness=0.001) as served:
+    async with serving(storage, import_deadline=0.2, max_staleness=0.001) as served:
         storage.open.clear()
         response = await import_(served, line(1))
         storage.open.set()

@@ -176,7 +176,7 @@ async def test_a_reader_that_takes_nothing_is_cut() -> None:
         writer.write(request.encode())
         await reader.readuntil(b"heartbeat")
         await flood(served, 10)
-        await metric(served, "stonetown_streams 0.0")
+        await served.metric("stonetown_streams 0.0")
         writer.close()
 
 
@@ -188,7 +188,7 @@ async def test_a_slow_reader_is_told_where_to_resume() -> None:
         writer.write(request.encode())
         await reader.readuntil(b"heartbeat")
         await flood(served, 10)
-        await metric(served, "stonetown_slow_readers_total 1.0")
+        await served.metric("stonetown_slow_readers_total 1.0")
         text = (await read_all(reader)).decode()
         writer.close()
         *_, last = [line for line in text.splitlines() if line.startswith("{")]
@@ -200,19 +200,12 @@ async def test_a_slow_reader_is_told_where_to_resume() -> None:
             assert (await anext(events))["updates"]
 
 
-async def metric(served: Served, line: str) -> None:
-    """Return once the metrics hold this line."""
-    async with asyncio.timeout(20):
-        while line not in served.app.metrics.exposition().decode():
-            await asyncio.sleep(0.02)
-
-
 async def test_a_reader_that_leaves_ends_its_watch(served: Served) -> None:
     async with watching(served) as response:
         events = ndjson(response)
         await anext(events)
         assert "stonetown_streams 1.0" in served.app.metrics.exposition().decode()
-    await metric(served, "stonetown_streams 0.0")
+    await served.metric("stonetown_streams 0.0")
 
 
 async def test_streams_are_bounded_per_key_and_per_worker() -> None:
