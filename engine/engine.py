@@ -181,7 +181,9 @@ class Engine:
         self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
     ) -> WriteOutcome:
         """Validate against the current schema and write; again if the schema moved meanwhile."""
-        snapshot = (await self.freshness.choose(record, MINIMIZE_LATENCY)).snapshot
+        # With an object, a schema written through another node counts at once, as for a check.
+        first = [update.tuple.object for update in request.updates[:1]]
+        snapshot = (await self.freshness.choose(record, MINIMIZE_LATENCY, first)).snapshot
         key = _idempotency(request.idempotency_key, "write", *_described(request), request.metadata)
         for _ in range(_SCHEMA_RETRIES):
             compiled = await self._schemas.at(snapshot)
