@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 
 from api.app import Application, create_app
+from api.protocol import BoundedHttp
 from api.settings import Settings
 from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
@@ -139,7 +140,7 @@ def _config(settings: Settings, app: Application) -> uvicorn.Config:
         app,
         # Named, for `auto` falls back to ones that are four times slower without a word.
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         log_config=None,
