@@ -1,0 +1,211 @@
+"""One Stonetown server as the commands see it: paths in, JSON out, every refusal a Failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from api.cli.failure import ExitCode, Failure
+from api.cli.options import DEFAULT_TIMEOUT, DEFAULT_URL, Options
+
+JsonObject = dict[str, Any]
+NDJSON = "application/x-ndjson"
+_WRONG_INPUT = frozenset({400, 413, 414, 415, 431})
+_UNAVAILABLE = frozenset({408, 429})
+_HINTS = {
+    401: "give the key's secret as STONETOWN_TOKEN or --token",
+    403: "this key may not do that; `stonetown key new --help` lists the rights",
+}
+_CODE_HINTS = {
+    "store_not_found": "`stonetown store list` shows the stores; `--store` chooses one",
+    "schema_not_found": "write one with `stonetown schema write FILE`",
+    "snapshot_expired": "the zookie lies before the history window; ask without it",
+    "zookie_unknown": "the zookie is of another store or of one since restored; ask without it",
+}
+
+
+class Server:
+    """Calls to one server. `close` it, or use it in a `with`."""
+
+    def __init__(self, options: Options) -> None:
+        self.url = (options.url or DEFAULT_URL).rstrip("/")
+        self.store = options.store or "default"
+        self._timeout = options.timeout or DEFAULT_TIMEOUT
+        headers = {"Accept": "application/json"}
+        if options.token:
+            headers["Authorization"] = f"Bearer {_header(options.token)}"
+        try:
+            parsed = httpx.URL(self.url)
+        except httpx.InvalidURL:
+            parsed = httpx.URL()
+        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            raise Failure(
+                f"`{self.url}` is not a server's address",
+                hint=f"expected http:// or https:// and a host, as in {DEFAULT_URL}",
+            )
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=self._timeout)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def store_path(self, rest: str = "") -> str:
+        """The path of the store in use, or of one of its calls."""
+        return f"/v1/stores/{quote(self.store, safe='')}{rest}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        lines: bytes | None = None,
+    ) -> JsonObject:
+        """One request with a JSON `body` or NDJSON `lines`, and its JSON answer.
+
+        Raises Failure: USAGE when the server found the input wrong, REFUSED when it will not do
+        it, UNAVAILABLE when there was no answer or a retry may succeed.
+        """
+        sent = dict(headers or {})
+        content = lines
+        if lines is not None:
+            sent["Content-Type"] = NDJSON
+        elif body is not None:
+            sent["Content-Type"] = "application/json"
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        with self._answering():
+            response = self._http.request(
+                method, path, content=content, params=parameters, headers=sent
+            )
+        if not response.is_success:
+            raise self._refusal(response)
+        if not response.content:
+            return {}
+        return self._object(response.content)
+
+    @contextmanager
+    def stream(
+        self, path: str, parameters: Mapping[str, str], *, silence: float | None = None
+    ) -> Iterator[Iterator[JsonObject]]:
+        """The JSON lines of a GET as they come. `silence` is the longest wait for the next one.
+
+        Raises Failure like `call`; a connection lost on the way is UNAVAILABLE.
+        """
+        timeout = httpx.Timeout(self._timeout, read=silence or self._timeout)
+        request = self._http.stream(
+            "GET", path, params=parameters, headers={"Accept": NDJSON}, timeout=timeout
+        )
+        with self._answering(), request as response:
+            if not response.is_success:
+                response.read()
+                raise self._refusal(response)
+            yield (self._object(line) for line in response.iter_lines() if line)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError:
+            raise Failure(
+                f"no server answers at {self.url}",
+                exit_code=ExitCode.UNAVAILABLE,
+                code="no_server",
+                hint="start one with `make serve` or `stonetown serve`, or name another "
+                "with --url or STONETOWN_URL",
+            ) from None
+        except httpx.TimeoutException:
+            raise Failure(
+                f"the server at {self.url} gave no answer in {self._timeout:g} s",
+                exit_code=ExitCode.UNAVAILABLE,
+                code="timeout",
+                hint="try again, or allow more time with --timeout SECONDS",
+            ) from None
+        except httpx.HTTPError as error:
+            raise Failure(
+                f"the connection to {self.url} broke: {str(error) or type(error).__name__}",
+                exit_code=ExitCode.UNAVAILABLE,
+                code="connection",
+                hint="try again; `curl " + self.url + "/healthz` shows whether it is up",
+            ) from None
+
+    def _object(self, content: bytes | str) -> JsonObject:
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise Failure(
+                f"what answers at {self.url} is not a Stonetown server",
+                exit_code=ExitCode.UNAVAILABLE,
+                code="not_stonetown",
+                hint="check --url and STONETOWN_URL",
+            )
+        return value
+
+    def _refusal(self, response: httpx.Response) -> Failure:
+        """The Failure for a problem document, or for whatever else a proxy answered."""
+        try:
+            problem = response.json()
+        except ValueError:
+            problem = {}
+        if not isinstance(problem, dict):
+            problem = {}
+        status = response.status_code
+        code = str(problem.get("code") or f"http_{status}")
+        message = str(problem.get("detail") or problem.get("title") or "")
+        if not message:
+            message = f"the server at {self.url} answered {status} {response.reason_phrase}"
+        if problem.get("field"):
+            message = f"{problem['field']}: {message}"
+        message = "\n".join([message, *map(_listed, problem.get("errors") or ())])
+        hint = _HINTS.get(status) or _CODE_HINTS.get(code, "")
+        if problem.get("expected"):
+            hint = f"expected {problem['expected']}"
+        return Failure(
+            message,
+            exit_code=_exit_code(status),
+            code=code,
+            hint=hint,
+            details={"status": status, "problem": problem} if problem else {"status": status},
+        )
+
+
+def _listed(problem: Mapping[str, Any]) -> str:
+    """One entry of a problem document's `errors`: of a schema text, or of a body."""
+    if "line" in problem:
+        text = f"{problem['line']}:{problem.get('column', 1)}: {problem.get('message')}"
+    else:
+        text = f"{problem.get('field')}: {problem.get('message')}"
+        text += f"; expected {problem['expected']}" if problem.get("expected") else ""
+    if problem.get("caret"):
+        text += f"\n{problem['caret']}"
+    if problem.get("suggestion"):
+        text += f"\ndid you mean `{problem['suggestion']}`?"
+    return text
+
+
+def _exit_code(status: int) -> ExitCode:
+    if status in _WRONG_INPUT:
+        return ExitCode.USAGE
+    if status >= 500 or status in _UNAVAILABLE:
+        return ExitCode.UNAVAILABLE
+    return ExitCode.REFUSED
+
+
+def _header(token: str) -> str:
+    if not token.isascii() or not token.isprintable():
+        raise Failure("the token holds characters that no key has", hint="copy it again, whole")
+    return token

@@ -1,0 +1,216 @@
+"""`check`, `expand` and `read`: questions about one snapshot."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from api.cli.client import Server
+from api.cli.failure import ExitCode, Failure
+from api.cli.filters import (
+    ConsistencyOption,
+    FilterArgument,
+    ObjectOption,
+    RelationOption,
+    SubjectOption,
+    TimeOption,
+    ZookieOption,
+    consistency,
+    json_option,
+    tuple_filter,
+)
+from api.cli.options import Run, command
+from api.cli.output import console, safe
+from engine.tuples import parse_tuple
+
+JsonObject = dict[str, Any]
+_EXIT_CODES = {
+    "allowed": ExitCode.OK,
+    "denied": ExitCode.NO,
+    "conditional": ExitCode.CONDITIONAL,
+}
+_STYLES = {"allowed": "green", "denied": "red", "conditional": "yellow"}
+
+
+@command()
+def check(
+    run: Run,
+    *,
+    question: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OBJECT RELATION SUBJECT",
+            help="As three words, or as one: `document:readme#view@user:ann`.",
+            show_default=False,
+        ),
+    ],
+    context: Annotated[
+        str,
+        typer.Option("--context", help="Caveat context: JSON, or @FILE.", show_default=False),
+    ] = "",
+    contextual: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="A tuple that counts as stored for this check; repeatable."),
+    ] = None,
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = "",
+    at_time: TimeOption = "",
+) -> None:
+    """Ask whether a subject has a relation or permission.
+
+    Exits with 0 for allowed, 1 for denied and 3 for conditional.
+    """
+    body: JsonObject = {
+        **_question(question),
+        "context": json_option(context, "--context"),
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    if contextual:
+        body["contextual_tuples"] = contextual
+    with Server(run.options) as server:
+        answer = server.call("POST", server.store_path("/check"), body)
+    decision = str(answer["decision"])
+    if run.output.as_json:
+        run.output.json(answer)
+    else:
+        run.output.line(decision, style=_STYLES.get(decision, ""))
+        if answer.get("missing_context"):
+            run.output.note("missing context: " + ", ".join(answer["missing_context"]))
+        run.output.note(f"zookie: {answer['zookie']}")
+    raise typer.Exit(_EXIT_CODES.get(decision, ExitCode.UNAVAILABLE))
+
+
+def _question(words: list[str]) -> JsonObject:
+    if len(words) == 1:
+        asked = parse_tuple(words[0], "the check")
+        if asked.caveat or asked.expires_at is not None:
+            raise Failure("a check has no suffix in brackets", hint="give --context")
+        return {
+            "object": str(asked.object),
+            "relation": asked.relation,
+            "subject": str(asked.subject),
+        }
+    if len(words) != 3:
+        raise Failure(
+            "expected an object, a relation and a subject",
+            hint="as in `stonetown check document:readme view user:ann`",
+        )
+    return dict(zip(("object", "relation", "subject"), words, strict=True))
+
+
+@command()
+def expand(
+    run: Run,
+    *,
+    object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
+    relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = "",
+    at_time: TimeOption = "",
+) -> None:
+    """Show the tree of subjects that a relation or permission is made of."""
+    body = {
+        "object": object_,
+        "relation": relation,
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    with Server(run.options) as server:
+        answer = server.call("POST", server.store_path("/expand"), body)
+    if run.output.as_json:
+        run.output.json(answer)
+        return
+    console(sys.stdout).print(_tree(answer["tree"]))
+    run.output.note(f"zookie: {answer['zookie']}")
+
+
+def _tree(node: JsonObject) -> Tree:
+    made = Tree(_label(node))
+    waiting = [(made, node)]
+    while waiting:
+        branch, item = waiting.pop()
+        for subject in item.get("subjects") or ():
+            branch.add(Text(safe(_subject(subject))))
+        waiting.extend((branch.add(_label(child)), child) for child in item.get("children") or ())
+    return made
+
+
+def _label(node: JsonObject) -> Text:
+    label = Text(safe(f"{node['object']}#{node['relation']}"), style="bold")
+    label.append(f" {node['kind']}", style="not bold dim")
+    if node.get("via"):
+        label.append(safe(f" via {_subject(node['via'])}"), style="not bold dim")
+    return label
+
+
+def _subject(value: JsonObject) -> str:
+    text = str(value["subject"])
+    caveat = value.get("caveat")
+    if caveat:
+        text += f" if {caveat['name']}"
+    if value.get("expires_at"):
+        text += f" until {value['expires_at']}"
+    return text
+
+
+@command()
+def read(
+    run: Run,
+    *,
+    filter_: FilterArgument = "",
+    object_: ObjectOption = "",
+    relation: RelationOption = "",
+    subject: SubjectOption = "",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Stop after this many tuples.")
+    ] = 100,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every tuple that matches, however many.")
+    ] = False,
+    cursor: Annotated[
+        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
+    ] = "",
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = "",
+    at_time: TimeOption = "",
+) -> None:
+    """List stored tuples that match a filter, sorted."""
+    body: JsonObject = {
+        "filter": tuple_filter(filter_, object_=object_, relation=relation, subject=subject),
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    if cursor:
+        body["cursor"] = cursor
+    found: list[JsonObject] = []
+    with Server(run.options) as server:
+        while True:
+            body["limit"] = 1000 if everything else min(1000, limit - len(found))
+            answer = server.call("POST", server.store_path("/read"), body)
+            found.extend(answer["tuples"])
+            body["cursor"] = answer["cursor"]
+            if answer["cursor"] is None or (not everything and len(found) >= limit):
+                break
+    if run.output.as_json:
+        run.output.json({**answer, "tuples": found})
+        return
+    run.output.table(("OBJECT", "RELATION", "SUBJECT", "CAVEAT", "EXPIRES"), map(_row, found))
+    if answer["cursor"] is not None:
+        run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
+    run.output.note(f"zookie: {answer['zookie']}")
+
+
+def _row(item: JsonObject) -> tuple[str, ...]:
+    caveat = item.get("caveat") or {}
+    shown = str(caveat.get("name", ""))
+    if caveat.get("context"):
+        shown += f" {caveat['context']}"
+    return (
+        str(item["object"]),
+        str(item["relation"]),
+        str(item["subject"]),
+        shown,
+        str(item.get("expires_at") or ""),
+    )
