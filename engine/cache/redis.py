@@ -46,6 +46,7 @@ _RECORD_SECONDS = 10
 _RECORD_FIELDS = 1_000
 _KEPT_SECONDS = 24 * 60 * 60
 _WHOLE_STORE = b"all"
+_NAMED_OBJECTS = 1_000
 _REVISION = re.compile(rb"[0-9]{1,19}")
 _PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
 
@@ -85,13 +86,16 @@ class RedisAnnouncer:
 
     async def publish(self, snapshot: Snapshot, objects: Collection[Object] | None) -> bool:
         """See `Announcer.publish`."""
-        names = [_WHOLE_STORE] if objects is None else [_name(item) for item in set(objects)]
+        if objects is None or len(objects) > _NAMED_OBJECTS:
+            names = [_WHOLE_STORE]
+        else:
+            names = [_name(item) for item in set(objects)]
         return await self._record(snapshot.store_id, snapshot.revision, names, announce=True)
 
     async def last_write(
         self, store_id: str, objects: Collection[Object], known_as_of: float
     ) -> int | None:
-        """See `Announcer.last_write`; takes at most 50 ms."""
+        """See `Announcer.last_write`; waits for one exchange of 50 ms at most, and has one."""
         if not self._worth_asking():
             return None
         fields: list[str | bytes] = ["id", _WHOLE_STORE, *(_name(item) for item in set(objects))]
