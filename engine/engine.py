@@ -12,13 +12,12 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-from engine import asking, evolve, lists, tending, watch
+from engine import asking, lists, tending, watch
 from engine.check import Budget
 from engine.consistency import Freshness
-from engine.cursor import Cursors, digest
+from engine.cursor import Cursors
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
-from engine.jsontext import canonical_json
 from engine.limits import Limits
 from engine.requests import (
     FULLY_CONSISTENT,
@@ -33,6 +32,7 @@ from engine.requests import (
     FullyConsistent,
     ReadAnswer,
     SchemaAnswer,
+    SchemaRequest,
     SchemaWritten,
     WatchEvent,
     WriteAnswer,
@@ -40,27 +40,16 @@ from engine.requests import (
 )
 from engine.schemas import Schemas
 from engine.store.protocol import (
-    DeleteCommand,
-    Idempotency,
-    SchemaMoved,
     Storage,
     StoreRecord,
     TupleFilter,
-    WriteCommand,
-    WriteOutcome,
 )
 from engine.tuples import Object, RelationTuple
-from engine.write import (
-    check_count,
-    check_filter,
-    check_preconditions,
-    checked_metadata,
-    checked_updates,
-)
+from engine.write import check_count, check_filter
+from engine.writing import Writing
 from engine.zookie import encode
 
 _STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_SCHEMA_RETRIES = 5
 
 
 def utcnow() -> datetime:
@@ -88,6 +77,7 @@ class Engine:
         self._schemas = Schemas(storage)
         self.freshness.on_new_lineage(self._schemas.forget)
         self._cursors = Cursors(storage)
+        self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
     async def create_store(self, name: str) -> StoreRecord:
@@ -130,21 +120,11 @@ class Engine:
         Raises SchemaRefused with every problem of the text, and SchemaInUse when stored tuples
         would be orphaned.
         """
+        request = SchemaRequest(text, language, metadata or {}, actor, idempotency_key)
         record = await self.freshness.store(store)
-        wanted = evolve.Wanted(
-            text=text,
-            language=language,
-            now=self._clock(),
-            metadata=checked_metadata(metadata or {}, self.limits),
-            actor=actor,
-            idempotency=_idempotency(idempotency_key, "schema", text, language, metadata or {}),
-        )
-        change = evolve.Change(self.storage, self._schemas, self.limits)
         if dry_run:
-            return await change.preview(record, wanted)
-        written, snapshot = await change.write(record, wanted)
-        await self.freshness.published(snapshot, None)
-        return written
+            return await self._writing.preview_schema(record, request)
+        return await self._writing.write_schema(record, request)
 
     async def read_schema(
         self, store: str, consistency: Consistency = FULLY_CONSISTENT
@@ -162,72 +142,19 @@ class Engine:
         Raises what `engine.write.checked_updates` raises, PreconditionFailed, TupleExists,
         IdempotencyConflict, OutcomeUnknown.
         """
-        return await self._write(store, request, self.limits.updates)
+        record = await self.freshness.store(store)
+        return await self._writing.write(record, request, self.limits.updates)
 
     async def import_batch(self, store: str, request: WriteRequest) -> WriteAnswer:
         """As `write`, for the larger batches of an import."""
-        return await self._write(store, request, self.limits.import_batch)
-
-    async def _write(self, store: str, request: WriteRequest, maximum: int) -> WriteAnswer:
         record = await self.freshness.store(store)
-        check_preconditions(request.preconditions, self.limits)
-        metadata = checked_metadata(request.metadata, self.limits)
-        outcome = await self._apply(record, request, metadata, maximum)
-        touched = {update.tuple.object for update in request.updates}
-        await self.freshness.published(outcome.snapshot, touched)
-        return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results))
-
-    async def _apply(
-        self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
-    ) -> WriteOutcome:
-        """Validate against the current schema and write; again if the schema moved meanwhile."""
-        # With an object, a schema written through another node counts at once, as for a check.
-        first = [update.tuple.object for update in request.updates[:1]]
-        snapshot = (await self.freshness.choose(record, MINIMIZE_LATENCY, first)).snapshot
-        key = _idempotency(request.idempotency_key, "write", *_described(request), request.metadata)
-        for _ in range(_SCHEMA_RETRIES):
-            compiled = await self._schemas.at(snapshot)
-            updates = checked_updates(compiled, request.updates, self.limits, maximum)
-            command = WriteCommand(
-                updates,
-                request.preconditions,
-                snapshot.schema_version,
-                self._clock(),
-                metadata,
-                request.actor,
-                key,
-            )
-            try:
-                return await self.storage.write(record.id, command)
-            except SchemaMoved:
-                snapshot = (await self.storage.head(record.id)).snapshot
-        raise evolve.schema_keeps_moving()
+        return await self._writing.write(record, request, self.limits.import_batch)
 
     async def delete(self, store: str, request: DeleteRequest) -> DeleteAnswer:
         """Delete by filter, as one revision. Raises as `write`, InvalidRequest for an empty
         filter and LimitExceeded for a limit over the maximum."""
         record = await self.freshness.store(store)
-        check_filter(request.filter, "filter")
-        check_preconditions(request.preconditions, self.limits)
-        limit = self.limits.updates if request.limit is None else request.limit
-        lists.check_limit(limit, self.limits.updates)
-        filters = [[item.op, *item.filter] for item in request.preconditions]
-        key = _idempotency(
-            request.idempotency_key, "delete", list(request.filter), filters, request.metadata
-        )
-        command = DeleteCommand(
-            request.filter,
-            request.preconditions,
-            limit,
-            self._clock(),
-            checked_metadata(request.metadata, self.limits),
-            request.actor,
-            key,
-        )
-        outcome = await self.storage.delete(record.id, command)
-        touched = None if outcome.replayed else [Object(*pair) for pair in outcome.objects]
-        await self.freshness.published(outcome.snapshot, touched)
-        return DeleteAnswer(outcome.deleted, outcome.complete, encode(outcome.snapshot))
+        return await self._writing.delete(record, request)
 
     async def read(
         self,
@@ -368,29 +295,3 @@ class Engine:
         """Let go of Redis and of the storage."""
         await self.freshness.close()
         await self.storage.close()
-
-
-def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:
-    """A write request's updates and preconditions as parts for a digest."""
-    updates = [
-        [
-            update.op,
-            *update.tuple.object,
-            update.tuple.relation,
-            *update.tuple.subject,
-            update.tuple.caveat,
-            update.tuple.context,
-            update.tuple.expires_at.isoformat() if update.tuple.expires_at else None,
-        ]
-        for update in request.updates
-    ]
-    preconditions = [[item.op, *item.filter] for item in request.preconditions]
-    return updates, preconditions
-
-
-def _idempotency(key: str, *parts: Any) -> Idempotency | None:
-    """The key with the digest of everything it was sent with; metadata is the last part."""
-    if not key:
-        return None
-    *described, metadata = parts
-    return Idempotency(key, digest(*described, canonical_json(dict(metadata))))

@@ -133,6 +133,17 @@ class DeleteAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaRequest:
+    """A schema text to put in force; `metadata` is kept with the revision."""
+
+    text: str
+    language: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaAnswer:
     """The schema in force at a snapshot."""
 

@@ -1,0 +1,162 @@
+"""Writes carried through: validated, committed, and made known before they are acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from engine import evolve
+from engine.consistency import Freshness
+from engine.cursor import digest
+from engine.limits import Limits
+from engine.lists import check_limit
+from engine.requests import (
+    MINIMIZE_LATENCY,
+    DeleteAnswer,
+    DeleteRequest,
+    SchemaRequest,
+    SchemaWritten,
+    WriteAnswer,
+    WriteRequest,
+)
+from engine.schemas import Schemas
+from engine.store.protocol import (
+    DeleteCommand,
+    Idempotency,
+    Precondition,
+    SchemaMoved,
+    Storage,
+    StoreRecord,
+    WriteCommand,
+    WriteOutcome,
+)
+from engine.tuples import Object
+from engine.write import check_filter, check_preconditions, checked_metadata, checked_updates
+from engine.zookie import encode
+
+_SCHEMA_RETRIES = 5
+
+
+class Writing:
+    """The writes of one engine. What they raise, `engine.engine.Engine` documents."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        freshness: Freshness,
+        schemas: Schemas,
+        limits: Limits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._freshness = freshness
+        self._schemas = schemas
+        self._limits = limits
+        self._clock = clock
+
+    async def write(self, record: StoreRecord, request: WriteRequest, maximum: int) -> WriteAnswer:
+        """Apply up to `maximum` updates as one revision."""
+        check_preconditions(request.preconditions, self._limits)
+        metadata = checked_metadata(request.metadata, self._limits)
+        outcome = await self._apply(record, request, metadata, maximum)
+        touched = {update.tuple.object for update in request.updates}
+        await self._freshness.published(outcome.snapshot, touched)
+        return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results))
+
+    async def _apply(
+        self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
+    ) -> WriteOutcome:
+        """Validate against the current schema and write; again if the schema moved meanwhile."""
+        # With an object, a schema written through another node counts at once, as for a check.
+        first = [update.tuple.object for update in request.updates[:1]]
+        chosen = await self._freshness.choose(record, MINIMIZE_LATENCY, first)
+        snapshot = chosen.snapshot
+        for _ in range(_SCHEMA_RETRIES):
+            compiled = await self._schemas.at(snapshot)
+            updates = checked_updates(compiled, request.updates, self._limits, maximum)
+            command = WriteCommand(
+                updates,
+                request.preconditions,
+                snapshot.schema_version,
+                self._clock(),
+                metadata,
+                request.actor,
+                _idempotency(request.idempotency_key, "write", *_described(request), metadata),
+            )
+            try:
+                return await self._storage.write(record.id, command)
+            except SchemaMoved:
+                snapshot = (await self._storage.head(record.id)).snapshot
+        raise evolve.schema_keeps_moving()
+
+    async def delete(self, record: StoreRecord, request: DeleteRequest) -> DeleteAnswer:
+        """Delete by filter, as one revision."""
+        check_filter(request.filter, "filter")
+        check_preconditions(request.preconditions, self._limits)
+        limit = self._limits.updates if request.limit is None else request.limit
+        check_limit(limit, self._limits.updates)
+        metadata = checked_metadata(request.metadata, self._limits)
+        conditions = _conditions(request.preconditions)
+        command = DeleteCommand(
+            request.filter,
+            request.preconditions,
+            limit,
+            self._clock(),
+            metadata,
+            request.actor,
+            _idempotency(
+                request.idempotency_key, "delete", [*request.filter], conditions, limit, metadata
+            ),
+        )
+        outcome = await self._storage.delete(record.id, command)
+        touched = None if outcome.replayed else [Object(*pair) for pair in outcome.objects]
+        await self._freshness.published(outcome.snapshot, touched)
+        return DeleteAnswer(outcome.deleted, outcome.complete, encode(outcome.snapshot))
+
+    async def write_schema(self, record: StoreRecord, request: SchemaRequest) -> SchemaWritten:
+        """Replace the schema."""
+        change = evolve.Change(self._storage, self._schemas, self._limits)
+        written, snapshot = await change.write(record, self._wanted(request))
+        await self._freshness.published(snapshot, None)
+        return written
+
+    async def preview_schema(self, record: StoreRecord, request: SchemaRequest) -> SchemaWritten:
+        """What replacing the schema would do."""
+        change = evolve.Change(self._storage, self._schemas, self._limits)
+        return await change.preview(record, self._wanted(request))
+
+    def _wanted(self, request: SchemaRequest) -> evolve.Wanted:
+        metadata = checked_metadata(request.metadata, self._limits)
+        key = _idempotency(
+            request.idempotency_key, "schema", request.text, request.language, metadata
+        )
+        return evolve.Wanted(
+            request.text, request.language, self._clock(), metadata, request.actor, key
+        )
+
+
+def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:
+    """A write request's updates and preconditions as parts for a digest."""
+    updates = [
+        [
+            update.op,
+            *update.tuple.object,
+            update.tuple.relation,
+            *update.tuple.subject,
+            update.tuple.caveat,
+            update.tuple.context,
+            update.tuple.expires_at.isoformat() if update.tuple.expires_at else None,
+        ]
+        for update in request.updates
+    ]
+    return updates, _conditions(request.preconditions)
+
+
+def _conditions(preconditions: Sequence[Precondition]) -> list[list[Any]]:
+    return [[item.op, *item.filter] for item in preconditions]
+
+
+def _idempotency(key: str, *parts: Any) -> Idempotency | None:
+    """The key with the digest of everything that it was sent with."""
+    return Idempotency(key, digest(*parts)) if key else None
