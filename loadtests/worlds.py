@@ -45,7 +45,7 @@ GROUPS_DEEP = 3
 
 
 class Size(NamedTuple):
-    """How many of each there are. There are about five tuples to a document."""
+    """How many of each there are; `loadtests/README.md` says how many tuples that makes."""
 
     users: int
     groups: int
