@@ -33,11 +33,13 @@ from engine.engine import Engine
 from engine.requests import Check, WriteRequest
 from engine.store.memory import MemoryStorage
 from engine.store.postgres.migrate import migrate
+from engine.store.postgres.pool import Pool
 from engine.store.postgres.storage import PostgresStorage
 from engine.store.protocol import Update, UpdateOp
 from loadtests.worlds import SCHEMA, SIZES, Drive, Kind
 
 STORE = "bench"
+MEMORY, POSTGRES = "memory", "Postgres"
 ROUNDS = 7
 
 
@@ -45,8 +47,22 @@ class WrongAnswerError(Exception):
     """A store answered a probe wrongly; a benchmark of wrong answers measures nothing."""
 
 
+class CountingPool(Pool):
+    """Counts the reads that went to Postgres: its round trips, as long as nothing is retried."""
+
+    reads = 0
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        self.reads += 1
+        return await super().fetch(sql, *arguments)
+
+
 class Figure(NamedTuple):
-    """What one kind of check costs on one store. `batched` is per check in batches of fifty."""
+    """What one kind of check costs on one store.
+
+    `batched_microseconds` is per check in batches of fifty; `round_trips` is a mean over checks
+    asked one by one, and 0 on the memory store.
+    """
 
     kind: str
     store: str
@@ -54,6 +70,7 @@ class Figure(NamedTuple):
     p99_microseconds: float
     per_second: float
     batched_microseconds: float
+    round_trips: float
 
 
 async def load(engine: Engine, drive: Drive) -> int:
@@ -100,7 +117,21 @@ async def require_right_answers(engine: Engine, drive: Drive) -> None:
                 raise WrongAnswerError(f"{probe}: {answer}")
 
 
-async def measure(engines: dict[str, Engine], drive: Drive, seconds: float) -> list[Figure]:
+async def count_round_trips(engine: Engine, pool: CountingPool, drive: Drive) -> dict[Kind, float]:
+    """Reads per check, by kind."""
+    counted = {}
+    for kind in Kind:
+        checks = [probe.check for probe in drive.probes(kind)]
+        before = pool.reads
+        for check in checks:
+            await engine.check(STORE, check)
+        counted[kind] = (pool.reads - before) / len(checks)
+    return counted
+
+
+async def measure(
+    engines: dict[str, Engine], drive: Drive, seconds: float, trips: dict[Kind, float]
+) -> list[Figure]:
     """A figure per kind and store, from `ROUNDS` rounds of `seconds` per row."""
     rows = [(kind, store) for kind in Kind for store in engines]
     alone: dict[tuple[Kind, str], list[list[float]]] = {row: [] for row in rows}
@@ -121,6 +152,7 @@ async def measure(engines: dict[str, Engine], drive: Drive, seconds: float) -> l
                 p99_microseconds=median(_p99(times) for times in rounds) * 1e6,
                 per_second=median(len(times) / sum(times) for times in rounds),
                 batched_microseconds=median(together[kind, store]) * 1e6,
+                round_trips=trips[kind] if store == POSTGRES else 0.0,
             )
         )
     return figures
@@ -141,12 +173,21 @@ async def round_trip(dsn: str) -> float:
 
 
 @asynccontextmanager
-async def postgres_engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine on a database, with the migrations applied."""
+async def postgres_engine(dsn: str) -> AsyncIterator[tuple[Engine, CountingPool]]:
+    """An engine on a database, with the migrations applied, and its connections."""
     await migrate(dsn)
-    engine = Engine(await PostgresStorage.connect(dsn))
+    pool = await CountingPool.open(
+        dsn,
+        size=10,
+        patience=1.0,
+        connect_timeout=5.0,
+        statement_timeout=30.0,
+        prepared_statements=True,
+    )
+    assert isinstance(pool, CountingPool)
+    engine = Engine(PostgresStorage(pool))
     try:
-        yield engine
+        yield engine, pool
     finally:
         await engine.close()
 
@@ -166,11 +207,9 @@ def machine() -> str:
 async def run(drive: Drive, seconds: float, dsn: str) -> dict[str, Any]:
     """Everything that is measured, as JSON has it."""
     async with AsyncExitStack() as stack:
-        engines = {
-            "memory": Engine(MemoryStorage()),
-            "Postgres": await stack.enter_async_context(postgres_engine(dsn)),
-        }
-        stack.push_async_callback(engines["memory"].close)
+        on_postgres, pool = await stack.enter_async_context(postgres_engine(dsn))
+        engines = {MEMORY: Engine(MemoryStorage()), POSTGRES: on_postgres}
+        stack.push_async_callback(engines[MEMORY].close)
         loading: dict[str, float] = {}
         count = 0
         for store, engine in engines.items():
@@ -179,7 +218,8 @@ async def run(drive: Drive, seconds: float, dsn: str) -> dict[str, Any]:
             loading[store] = perf_counter() - begun
             await require_right_answers(engine, drive)
         yardstick = await round_trip(dsn)
-        figures = await measure(engines, drive, seconds)
+        trips = await count_round_trips(on_postgres, pool, drive)
+        figures = await measure(engines, drive, seconds, trips)
     return {
         "machine": machine(),
         "size": drive.size._asdict(),
@@ -193,11 +233,20 @@ async def run(drive: Drive, seconds: float, dsn: str) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> Table:
     """The figures for a person; the last column compares the stores."""
     made = Table(box=box.MARKDOWN)
-    columns = ("kind", "store", "µs", "p99 µs", "checks/s", "µs in batches of 50", "× memory")
+    columns = [
+        "kind",
+        "store",
+        "µs",
+        "p99 µs",
+        "checks/s",
+        "µs in batches of 50",
+        "× memory",
+        "round trips",
+    ]
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number < 2 else "right")
     figures = [Figure(**values) for values in found["figures"]]
-    memory = {item.kind: item.microseconds for item in figures if item.store == "memory"}
+    memory = {item.kind: item.microseconds for item in figures if item.store == MEMORY}
     for item in figures:
         made.add_row(
             item.kind,
@@ -207,6 +256,7 @@ def table(found: dict[str, Any]) -> Table:
             f"{item.per_second:,.0f}",
             f"{item.batched_microseconds:,.0f}",
             f"{item.microseconds / memory[item.kind]:.1f}",
+            f"{item.round_trips:.1f}",
         )
     return made
 
