@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from engine.check import Budget, Evaluation, decided, evaluate
 from engine.decision import DENIED, Decision
@@ -92,10 +93,8 @@ def _group(
         compiled.require(subject.type, subject.relation, f"{path}subject", f"{path}subject")
     else:
         compiled.object_type(subject.type, f"{path}subject")
-    context = canonical_json(dict(check.context)) if check.context else ""
-    if context:
-        check_size(context, ground.limits.request_context_bytes, f"{path}context")
-    overlay = _overlay(ground, check.contextual_tuples, f"{path}contextual_tuples")
+    context = checked_context(ground, check.context, f"{path}context")
+    overlay = checked_overlay(ground, check.contextual_tuples, f"{path}contextual_tuples")
     key = (subject, context, overlay)
     group = asked.get(key)
     if group is None:
@@ -104,10 +103,21 @@ def _group(
     return group
 
 
-def _overlay(
+def checked_context(ground: Ground, context: Mapping[str, Any], field: str) -> str:
+    """The canonical text of a request's caveat context. Raises LimitExceeded."""
+    text = canonical_json(dict(context)) if context else ""
+    if text:
+        check_size(text, ground.limits.request_context_bytes, field)
+    return text
+
+
+def checked_overlay(
     ground: Ground, tuples: Sequence[RelationTuple], field: str
 ) -> tuple[RelationTuple, ...]:
-    """Contextual tuples as they may be used; their order does not matter."""
+    """Contextual tuples as they may be used; their order does not matter.
+
+    Raises LimitExceeded, InvalidRequest for one that stands twice, and as a write of them would.
+    """
     if not tuples:
         return ()
     check_count(len(tuples), ground.limits.contextual_tuples, field)

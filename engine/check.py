@@ -205,7 +205,7 @@ class Evaluation:
             if probed is not None:
                 edge = self._edges[probe + probed[0]]
                 if edge is not None:
-                    holds = self._holds(edge, probed[1])
+                    holds = self.holds(edge, probed[1])
                     if holds == ALLOWED:
                         return ALLOWED
                     parts.append(DENIED if holds is None else holds)
@@ -222,7 +222,7 @@ class Evaluation:
             target = step.targets.get((edge.subject_type, edge.subject_relation))
             if target is None or edge.subject_id == WILDCARD:
                 continue
-            if step.mode is ArrowMode.ANY or self._holds(edge, target[0]) is not None:
+            if step.mode is ArrowMode.ANY or self.holds(edge, target[0]) is not None:
                 parts.append(self._through(edge, *target))
         if step.mode is ArrowMode.ANY:
             return any_of(parts)
@@ -232,13 +232,13 @@ class Evaluation:
         """What a tuple gives by leading to another goal: its own condition and that goal."""
         if plan is None:
             return DENIED
-        holds = self._holds(edge, forms)
+        holds = self.holds(edge, forms)
         if holds is None:
             return DENIED
         goal = self._goal(plan, edge.subject_id)
         return goal if holds == ALLOWED else all_of((holds, goal))
 
-    def _holds(self, edge: Edge, forms: Forms) -> Value | None:
+    def holds(self, edge: Edge, forms: Forms) -> Value | None:
         """Whether the tuple holds: None if it is expired or not allowed by the schema, and so
         does not exist; else what its caveat says."""
         if (edge.caveat, edge.expires_at is not None) not in forms:
