@@ -28,6 +28,10 @@ REQUEST_ID = "stonetown.request_id"
 """Where a scope holds the request's id, for what is mounted behind the front."""
 
 
+ABORT = "stonetown.abort"
+"""Where a scope holds what drops the connection at once, if its server can."""
+
+
 class ClientGone(Exception):
     """The client closed its connection; nobody is left to answer."""
 

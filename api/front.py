@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from api.asgi import (
+    ABORT,
     REQUEST_ID,
     Answer,
     ClientGone,
@@ -139,6 +140,7 @@ class Front:
         except (ClientGone, SlowReader) as error:
             exchange.status = GONE_STATUS
             self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
+            await _drop(scope)
         except Exception as error:  # noqa: BLE001 - the last resort: a client is never left alone
             # As text without local variables, whatever the log is configured to show.
             trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
@@ -315,6 +317,14 @@ def _sender(exchange: Exchange, send: Send, *, page: bool) -> Send:
         await send(message)
 
     return add
+
+
+async def _drop(scope: Scope) -> None:
+    """Drop the connection: closing it would wait for a reader that takes nothing."""
+    abort = scope.get(ABORT)
+    if abort is not None:
+        abort()
+        await asyncio.sleep(0)  # the server is told of the loss before it looks for an answer
 
 
 def _authorize(principal: Principal, operation: Operation, store: str) -> None:

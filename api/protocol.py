@@ -7,9 +7,11 @@ once its head is complete, so that its own bounds come too late for these two.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.asgi import ABORT, Scope
 
 HEAD_BYTES = 64 * 1024
 """Far over `STONETOWN_MAX_HEADERS`, beyond which a complete head gets a proper answer."""
@@ -48,6 +50,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        cast("Scope", self.scope)[ABORT] = self.transport.abort
         self._expect_head()
 
     def on_headers_complete(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from hashlib import sha256
 from typing import Any
 
@@ -44,7 +44,10 @@ definition document {
 class Served:
     """A server under test: its parts, and a client that talks to it over TCP."""
 
-    def __init__(self, engine: Engine, app: Application, port: int) -> None:
+    def __init__(
+        self, engine: Engine, app: Application, port: int, connections: Collection[object]
+    ) -> None:
+        self.connections = connections
         self.engine = engine
         self.app = app
         self.port = port
@@ -149,7 +152,7 @@ async def serving(
         server = _Server(config)
         task = asyncio.create_task(server.serve([listener]))
         await server.listening.wait()
-        served = Served(engine, app, listener.getsockname()[1])
+        served = Served(engine, app, listener.getsockname()[1], server.server_state.connections)
         try:
             yield served
         finally:

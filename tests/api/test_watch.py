@@ -11,6 +11,7 @@ import httpx
 
 from tests.api import serving
 from tests.api.serving import STORE, Served
+from tests.servers import eventually
 
 LINES = {"accept": "application/x-ndjson"}
 
@@ -177,6 +178,12 @@ async def test_a_reader_that_takes_nothing_is_cut() -> None:
         await reader.readuntil(b"heartbeat")
         await flood(served, 10)
         await served.metric("stonetown_streams 0.0")
+
+        async def dropped() -> bool:
+            return not served.connections
+
+        await served.http.aclose()
+        await eventually(dropped)
         writer.close()
 
 
