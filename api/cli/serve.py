@@ -38,17 +38,20 @@ def serve(
     run: Run,
     *,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on. [127.0.0.1]", rich_help_panel=_PANEL)
+        str | None,
+        typer.Option(help="Address to listen on (default: 127.0.0.1)", rich_help_panel=_PANEL),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port; 0 takes a free one. [8080]", rich_help_panel=_PANEL)
+        int | None,
+        typer.Option(help="Port; 0 takes a free one (default: 8080)", rich_help_panel=_PANEL),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Data directory. [.stonetown]", rich_help_panel=_PANEL)
+        Path | None,
+        typer.Option(help="Data directory (default: .stonetown)", rich_help_panel=_PANEL),
     ] = None,
     worker_processes: Annotated[
         int | None,
-        typer.Option("--workers", help="Worker processes. [1]", rich_help_panel=_PANEL),
+        typer.Option("--workers", help="Worker processes (default: 1)", rich_help_panel=_PANEL),
     ] = None,
 ) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
