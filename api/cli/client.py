@@ -91,7 +91,7 @@ class Server:
                 method, path, content=content, params=parameters, headers=sent
             )
         if not response.is_success:
-            raise self._refusal(response)
+            raise self._answered(response)
         if not response.content:
             return {}
         return self._object(response.content)
@@ -99,8 +99,10 @@ class Server:
     @contextmanager
     def stream(
         self, path: str, parameters: Mapping[str, str], *, silence: float | None = None
-    ) -> Iterator[Iterator[JsonObject]]:
-        """The JSON lines of a GET as they come. `silence` is the longest wait for the next one.
+    ) -> Iterator[tuple[Mapping[str, str], Iterator[JsonObject]]]:
+        """The headers and the JSON lines of a GET, as they come.
+
+        `silence` is the longest wait for the next line, in seconds; the shared timeout if absent.
 
         Raises Failure like `call`; a connection lost on the way is UNAVAILABLE.
         """
@@ -111,8 +113,8 @@ class Server:
         with self._answering(), request as response:
             if not response.is_success:
                 response.read()
-                raise self._refusal(response)
-            yield (self._object(line) for line in response.iter_lines() if line)
+                raise self._answered(response)
+            yield response.headers, map(self._object, filter(None, _split(response)))
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -155,32 +157,50 @@ class Server:
             )
         return value
 
-    def _refusal(self, response: httpx.Response) -> Failure:
+    def _answered(self, response: httpx.Response) -> Failure:
         """The Failure for a problem document, or for whatever else a proxy answered."""
         try:
             problem = response.json()
         except ValueError:
-            problem = {}
-        if not isinstance(problem, dict):
-            problem = {}
+            problem = None
+        if isinstance(problem, dict):
+            return self.refusal(problem, response.status_code)
         status = response.status_code
-        code = str(problem.get("code") or f"http_{status}")
-        message = str(problem.get("detail") or problem.get("title") or "")
-        if not message:
-            message = f"the server at {self.url} answered {status} {response.reason_phrase}"
+        return Failure(
+            f"the server at {self.url} answered {status} {response.reason_phrase}",
+            exit_code=_exit_code(status),
+            code=f"http_{status}",
+            details={"status": status},
+        )
+
+    def refusal(self, problem: JsonObject, status: int | None = None) -> Failure:
+        """The Failure that a problem document tells."""
+        known = status or int(problem.get("status") or 500)
+        code = str(problem.get("code") or f"http_{known}")
+        message = str(problem.get("detail") or problem.get("title") or f"answered {known}")
         if problem.get("field"):
             message = f"{problem['field']}: {message}"
         message = "\n".join([message, *map(_listed, problem.get("errors") or ())])
-        hint = _HINTS.get(status) or _CODE_HINTS.get(code, "")
-        if problem.get("expected"):
+        hint = _HINTS.get(known) or _CODE_HINTS.get(code, "")
+        if problem.get("expected") and known in _WRONG_INPUT:
             hint = f"expected {problem['expected']}"
         return Failure(
             message,
-            exit_code=_exit_code(status),
+            exit_code=_exit_code(known),
             code=code,
             hint=hint,
-            details={"status": status, "problem": problem} if problem else {"status": status},
+            details={"status": known, "problem": problem},
         )
+
+
+def _split(response: httpx.Response) -> Iterator[bytes]:
+    """Lines by `\n` alone: ids may hold what Python's `splitlines` takes for a line's end."""
+    rest = b""
+    for chunk in response.iter_bytes():
+        pieces = (rest + chunk).split(b"\n")
+        rest = pieces.pop()
+        yield from pieces
+    yield rest
 
 
 def _listed(problem: Mapping[str, Any]) -> str:

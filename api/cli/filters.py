@@ -51,21 +51,27 @@ ConsistencyOption = Annotated[
     Freshness | None,
     typer.Option(
         "--consistency",
-        help="How fresh the answer must be. [minimize_latency; at_least_as_fresh with --zookie; "
-        "at_time with --at-time]",
+        help="How fresh the answer must be (default: minimize_latency; at_least_as_fresh with "
+        "--zookie; at_time with --at-time)",
         show_default=False,
     ),
 ]
 ZookieOption = Annotated[
-    str, typer.Option("--zookie", help="The zookie of an earlier answer.", show_default=False)
+    str | None,
+    typer.Option("--zookie", help="The zookie of an earlier answer.", show_default=False),
 ]
 TimeOption = Annotated[
-    str, typer.Option("--at-time", help="A moment, as RFC 3339.", show_default=False)
+    str | None, typer.Option("--at-time", help="A moment, as RFC 3339.", show_default=False)
 ]
 
 
-def consistency(mode: Freshness | None, zookie: str, moment: str) -> str | JsonObject:
+def consistency(
+    mode: Freshness | None, zookie: str | None, moment: str | None
+) -> str | dict[str, str]:
     """The `consistency` of a request. Raises Failure for options that do not go together."""
+    if zookie == "" or moment == "":
+        # An unset variable in a script must not turn into a staler answer.
+        raise Failure(f"{'--zookie' if zookie == '' else '--at-time'} is empty")
     if moment:
         parse_time(moment, "--at-time")
     implied = Freshness.AT_LEAST_AS_FRESH if zookie else Freshness.MINIMIZE_LATENCY
@@ -80,9 +86,9 @@ def consistency(mode: Freshness | None, zookie: str, moment: str) -> str | JsonO
             hint="at_least_as_fresh and at_exact_snapshot need --zookie and nothing else does; "
             "at_time needs --at-time and nothing else does",
         )
-    if wants_zookie:
+    if zookie:
         return {chosen.value: zookie}
-    return {chosen.value: moment} if wants_time else chosen.value
+    return {chosen.value: moment} if moment else chosen.value
 
 
 def tuple_filter(

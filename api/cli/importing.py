@@ -8,29 +8,28 @@ sent again on `--resume`, which changes nothing because a touch of a stored tupl
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from api.cli.checkpoint import Checkpoint
 from api.cli.client import Server
 from api.cli.failure import ExitCode, Failure
 from api.cli.options import Run, command
-from api.cli.output import console
+from api.cli.progress import progress
 from api.cli.tuple_files import STANDARD, Form, format_line, open_input, parse_line, read_lines
+
+
+class Op(StrEnum):
+    """What an import does with a tuple."""
+
+    TOUCH = "touch"
+    CREATE = "create"
+
 
 _ATTEMPTS = 5
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -43,6 +42,9 @@ def import_(
         str, typer.Argument(metavar="FILE", help="Text or NDJSON, `.gz` or not; - for input.")
     ],
     *,
+    op: Annotated[
+        Op, typer.Option("--op", help="`create` refuses tuples that are stored already.")
+    ] = Op.TOUCH,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier import of FILE stopped.")
     ] = False,
@@ -52,7 +54,9 @@ def import_(
     state: Annotated[
         str,
         typer.Option(
-            "--state", help="Where progress is saved. [FILE.import-state]", show_default=False
+            "--state",
+            help="Where progress is saved (default: FILE.import-state)",
+            show_default=False,
         ),
     ] = "",
 ) -> None:
@@ -61,8 +65,9 @@ def import_(
         raise Failure("--resume of standard input needs --state FILE")
     with Server(run.options) as server, open_input(file) as (stream, packed):
         checkpoint = _checkpoint(server, file, state)
-        work = _Import(run, server, checkpoint, file, batch)
-        with _progress(run, file) as bar:
+        work = _Import(run, server, checkpoint, file, batch, op)
+        total = None if file == STANDARD else Path(file).stat().st_size
+        with progress(run, total=total) as bar:
             work.start(resume=resume)
             try:
                 work.send_all(stream, packed, bar)
@@ -87,7 +92,7 @@ class _Import:
     """One import under way."""
 
     def __init__(
-        self, run: Run, server: Server, checkpoint: Checkpoint | None, file: str, batch: int
+        self, run: Run, server: Server, checkpoint: Checkpoint | None, file: str, batch: int, op: Op
     ) -> None:
         self.imported = 0
         self.zookie: str | None = None
@@ -96,6 +101,7 @@ class _Import:
         self._checkpoint = checkpoint
         self._file = file
         self._batch = batch
+        self._op = op
         self._done = 0
         self._expected_digest = ""
         self._digest = hashlib.sha256()
@@ -181,19 +187,21 @@ class _Import:
 
     def _post(self, body: bytes) -> dict[str, Any]:
         """Send a batch, again if need be: a touch may be repeated."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        path, parameters = self._server.store_path("/import"), {"op": self._op.value}
+        attempt = 0
+        while True:
+            attempt += 1
             try:
-                return self._server.call("POST", self._server.store_path("/import"), lines=body)
+                return self._server.call("POST", path, lines=body, parameters=parameters)
             except Failure as failure:
                 if failure.exit_code is not ExitCode.UNAVAILABLE:
                     raise self._located(failure) from None
-                if attempt == _ATTEMPTS or (failure.code == "no_server" and not self.zookie):
-                    if not self.zookie:
-                        raise
+                if not self.zookie and failure.code == "no_server":
+                    raise
+                if attempt == _ATTEMPTS or self._op is Op.CREATE:
                     raise self.stopped(failure.message, failure.exit_code, failure.code) from None
                 self._run.output.note(f"{failure.message}; trying again")
                 time.sleep(0.25 * 2**attempt)
-        raise AssertionError("the last attempt returns or raises")
 
     def _located(self, failure: Failure) -> Failure:
         """Say the line of the file where the server said the line of the batch."""
@@ -212,21 +220,3 @@ class _Import:
                 completed=packed.tell() if packed.seekable() else 0,
                 description=f"{self.imported:,} tuples",
             )
-
-
-@contextmanager
-def _progress(run: Run, file: str) -> Iterator[Progress]:
-    """A bar on standard error, for a person only."""
-    total = None if file == STANDARD else Path(file).stat().st_size
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console(sys.stderr),
-        disable=run.output.as_json or not sys.stderr.isatty(),
-        transient=True,
-    ) as bar:
-        bar.add_task("0 tuples", total=total)
-        yield bar

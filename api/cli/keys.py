@@ -23,11 +23,11 @@ def new(
     *,
     store: Annotated[
         list[str] | None,
-        typer.Option("--store", help="A store that it may use; repeatable. [every store]"),
+        typer.Option("--store", help="A store that it may use; repeatable (default: every store)"),
     ] = None,
     right: Annotated[
         list[Right] | None,
-        typer.Option("--right", help="Something that it may do; repeatable. [everything]"),
+        typer.Option("--right", help="Something that it may do; repeatable (default: everything)"),
     ] = None,
 ) -> None:
     """Make a key: the secret for the client, and the entry for the server, which holds no secret.

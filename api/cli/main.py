@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+
 import typer
 
-from api.cli import keys
-from api.cli.options import root
+from api.cli import database, keys, query, schema, stores, update
+from api.cli.exporting import export
+from api.cli.importing import import_
+from api.cli.options import LOCAL, Run, command, root
 from api.cli.serve import serve
+from api.cli.validate import validate
+from api.cli.watch import watch
 
 app = typer.Typer(name="stonetown", no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(serve)
-app.add_typer(keys.app, name="key")
 
 
 @app.callback()
@@ -19,8 +26,47 @@ def stonetown() -> None:
     """Relationship-based authorization: relation tuples, checks, zookies."""
 
 
+@command(shared=LOCAL)
+def version(run: Run) -> None:
+    """Print the version of this program."""
+    try:
+        number = installed_version("stonetown")
+    except PackageNotFoundError:
+        number = "unknown"
+    if run.output.as_json:
+        run.output.json({"version": number})
+    else:
+        run.output.line(f"stonetown {number}")
+
+
+_SERVING = "Serving"
+_DATA = "Data"
+_FILES = "Files"
+
+app.command(rich_help_panel=_SERVING)(serve)
+app.command(rich_help_panel=_SERVING)(database.migrate)
+app.command(rich_help_panel=_SERVING)(database.gc)
+app.add_typer(keys.app, name="key", rich_help_panel=_SERVING)
+app.add_typer(stores.app, name="store", rich_help_panel=_SERVING)
+app.add_typer(schema.app, name="schema", rich_help_panel=_DATA)
+app.command(rich_help_panel=_DATA)(update.write)
+app.command(rich_help_panel=_DATA)(query.read)
+app.command(rich_help_panel=_DATA)(update.delete)
+app.command(rich_help_panel=_DATA)(query.check)
+app.command(rich_help_panel=_DATA)(query.expand)
+app.command(rich_help_panel=_DATA)(watch)
+app.command("import", rich_help_panel=_FILES)(import_)
+app.command(rich_help_panel=_FILES)(export)
+app.command(rich_help_panel=_FILES)(validate)
+app.command()(version)
+
+
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows its escape; it is never an error.
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -74,7 +74,7 @@ def _parameters(*, environment: bool) -> dict[str, inspect.Parameter]:
             "url",
             str,
             ("--url",),
-            help=f"The server's address. [{DEFAULT_URL}]",
+            help=f"The server's address (default: {DEFAULT_URL})",
             rich_help_panel=_PANEL,
             **variable("STONETOWN_URL"),
         ),
@@ -90,7 +90,7 @@ def _parameters(*, environment: bool) -> dict[str, inspect.Parameter]:
             "store",
             str,
             ("--store",),
-            help="The store to work on. [default]",
+            help="The store to work on (default: default)",
             rich_help_panel=_PANEL,
             **variable("STONETOWN_STORE"),
         ),
@@ -99,7 +99,7 @@ def _parameters(*, environment: bool) -> dict[str, inspect.Parameter]:
             float,
             ("--timeout",),
             min=0.001,
-            help=f"Seconds to wait for an answer. [{DEFAULT_TIMEOUT:g}]",
+            help=f"Seconds to wait for an answer (default: {DEFAULT_TIMEOUT:g})",
             rich_help_panel=_PANEL,
             **variable("STONETOWN_TIMEOUT"),
         ),
@@ -171,14 +171,16 @@ def _with_parameters(
         for name, parameter in inspect.signature(function).parameters.items()
         if name != "run"
     ]
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    invocation = inspect.Parameter(
+        "invocation", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
 
     @functools.wraps(function)
     def wrapper(**values: Any) -> None:
         shared = {item.name: values.pop(item.name) for item in added}
-        call(values.pop("context"), Options(**shared), values)
+        call(values.pop("invocation"), Options(**shared), values)
 
-    signature = inspect.Signature([context, *own, *added])
+    signature = inspect.Signature([invocation, *own, *added])
     wrapper.__signature__ = signature  # type: ignore[attr-defined]
     wrapper.__annotations__ = {
         name: parameter.annotation for name, parameter in signature.parameters.items()

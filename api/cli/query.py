@@ -57,8 +57,8 @@ def check(
         typer.Option("--with", help="A tuple that counts as stored for this check; repeatable."),
     ] = None,
     mode: ConsistencyOption = None,
-    zookie: ZookieOption = "",
-    at_time: TimeOption = "",
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
 ) -> None:
     """Ask whether a subject has a relation or permission.
 
@@ -109,8 +109,8 @@ def expand(
     object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
     relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
     mode: ConsistencyOption = None,
-    zookie: ZookieOption = "",
-    at_time: TimeOption = "",
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
 ) -> None:
     """Show the tree of subjects that a relation or permission is made of."""
     body = {
@@ -174,8 +174,8 @@ def read(
         str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
     ] = "",
     mode: ConsistencyOption = None,
-    zookie: ZookieOption = "",
-    at_time: TimeOption = "",
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
 ) -> None:
     """List stored tuples that match a filter, sorted."""
     body: JsonObject = {

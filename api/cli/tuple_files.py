@@ -87,7 +87,7 @@ def parse_line(line: bytes, where: str) -> RelationTuple | None:
         if not text or text.startswith("//"):
             return None
         if text.startswith("{"):
-            return _from_json(text)
+            return from_json(parse_json(text, "tuple"))
         return parse_tuple(text)
     except UnicodeDecodeError:
         raise Failure(f"{where}: not UTF-8") from None
@@ -97,10 +97,12 @@ def parse_line(line: bytes, where: str) -> RelationTuple | None:
         raise Failure(f"{where}: {field}{error.message}", code=error.code, hint=hint) from None
 
 
-def _from_json(text: str) -> RelationTuple | None:
+def from_json(value: Any) -> RelationTuple:
+    """The tuple of its object form. Raises EngineError leaves naming the member."""
     problems = Problems()
-    made = decode_tuple(parse_json(text, "tuple"), "", problems)
+    made = decode_tuple(value, "", problems)
     problems.raise_any()
+    assert made is not None
     return made
 
 

@@ -33,7 +33,7 @@ KeyOption = Annotated[
     str,
     typer.Option(
         "--idempotency-key",
-        help="Makes a repeated request happen once. [a random one]",
+        help="Makes a repeated request happen once (default: a random one)",
         show_default=False,
     ),
 ]
@@ -76,8 +76,8 @@ def write(
         "metadata": json_option(metadata, "--metadata"),
     }
     with Server(run.options) as server:
-        answer = _once(
-            idempotency_key,
+        answer = once(
+            idempotency_key or None,
             lambda headers: server.call("POST", server.store_path("/write"), body, headers=headers),
         )
     if run.output.as_json:
@@ -104,7 +104,9 @@ def delete(
     subject: SubjectOption = "",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="Delete at most so many. [all]", show_default=False),
+        typer.Option(
+            "--limit", min=1, help="Delete at most so many (default: all)", show_default=False
+        ),
     ] = None,
     must_match: MustMatchOption = None,
     must_not_match: MustNotMatchOption = None,
@@ -124,8 +126,8 @@ def delete(
     with Server(run.options) as server:
         while True:
             body["limit"] = _DELETE_STEP if limit is None else min(_DELETE_STEP, limit - deleted)
-            answer = _once(
-                "",
+            answer = once(
+                None,
                 lambda headers: server.call(
                     "POST", server.store_path("/delete"), body, headers=headers
                 ),
@@ -151,7 +153,7 @@ def _preconditions(must: list[str] | None, must_not: list[str] | None) -> list[J
     ]
 
 
-def _once(key: str, send: Callable[[dict[str, str]], JsonObject]) -> Any:
+def once(key: str | None, send: Callable[[dict[str, str]], JsonObject]) -> Any:
     """Send a change under an idempotency key, and name the key if the outcome is not known."""
     chosen = key or secrets.token_hex(16)
     try:

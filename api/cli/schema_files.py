@@ -1,0 +1,112 @@
+"""Schema files: read with what they import, compiled, their problems told by file and line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from api.cli.failure import ExitCode, Failure
+from api.cli.tuple_files import STANDARD
+from api.errors import schema_problem
+from engine.errors import SchemaRefused
+from engine.schemas import compile_schema
+from schema import flatten_imports
+from schema.errors import Problem, SchemaError
+from schema.model import Schema
+
+
+class SchemaText(NamedTuple):
+    """The text that a server would be sent, and what to call it in messages."""
+
+    text: str
+    source: str
+
+
+class SchemaProblemsError(Exception):
+    """A schema file is wrong; `problems` is all that is, in the text `text`."""
+
+    def __init__(self, source: str, problems: Sequence[Problem], text: str) -> None:
+        super().__init__(source)
+        self.source = source
+        self.problems = tuple(problems)
+        self.text = text
+
+    def render(self) -> str:
+        """Every problem with its place and a caret, as a person reads them."""
+        return render(self.problems, self.text, self.source)
+
+    def as_failure(self) -> Failure:
+        """The same as the end of a command that needed the schema."""
+        return Failure(
+            self.render(),
+            exit_code=ExitCode.USAGE,
+            code="schema_invalid",
+            details={"file": self.source, "problems": told(self.problems, self.text)},
+        )
+
+
+def read_text(path: str) -> str:
+    """A UTF-8 text file, or standard input for `-`. Raises OSError and Failure."""
+    data = sys.stdin.buffer.read() if path == STANDARD else Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Failure(f"{path}:{line}: not UTF-8") from None
+
+
+def load(path: str) -> SchemaText:
+    """The schema of a file with its imports in their place.
+
+    Raises SchemaProblemsError, Failure and OSError.
+    """
+    if path == STANDARD:
+        return SchemaText(read_text(path), "standard input")
+    folder, read = Path(path).parent, 0
+    original = read_text(path)
+
+    def read_beside(name: str) -> str:
+        nonlocal read
+        read += 1
+        return original if read == 1 else read_text(str(folder / name))
+
+    try:
+        joined = flatten_imports(Path(path).name, read_beside)
+    except SchemaError as error:
+        own = Path(path).name
+        problems = [
+            replace(problem, source=path if problem.source == own else str(folder / problem.source))
+            for problem in error.problems
+        ]
+        raise SchemaProblemsError(path, problems, error.text) from None
+    # A text of one file is sent as it stands, so that places in it are places in the file.
+    return SchemaText(original, path) if read == 1 else SchemaText(joined, f"{path} with imports")
+
+
+def compiled(loaded: SchemaText) -> Schema:
+    """The schema, caveats compiled too. Raises SchemaProblemsError."""
+    try:
+        return compile_schema(loaded.text).schema
+    except SchemaRefused as error:
+        problems = error.extra["problems"]
+        raise SchemaProblemsError(loaded.source, problems, loaded.text) from None
+
+
+def render(problems: Sequence[Problem], text: str, source: str, label: str = "") -> str:
+    """Problems as a person reads them; `label` stands before each message."""
+    shown = [
+        replace(problem, source=problem.source or source, message=f"{label}{problem.message}")
+        for problem in problems
+    ]
+    return "\n".join(problem.render(text) for problem in shown)
+
+
+def told(problems: Sequence[Problem], text: str) -> list[dict[str, Any]]:
+    """Problems as JSON."""
+    return [
+        {**({"file": problem.source} if problem.source else {}), **schema_problem(problem, text)}
+        for problem in problems
+    ]

@@ -1,0 +1,248 @@
+"""Runs one validation file on a memory store of its own: no server, no traces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from api.cli.schema_files import SchemaProblemsError, SchemaText, compiled, load
+from api.cli.validation_file import (
+    CAVEATED,
+    FALSE,
+    TRUE,
+    Assertion,
+    FileProblem,
+    Located,
+    ValidationFile,
+    ValidationFileError,
+    read_validation_file,
+)
+from engine.decision import Decision, Verdict
+from engine.engine import Engine
+from engine.errors import EngineError, InvalidTuple
+from engine.jsontext import parse_json_object
+from engine.requests import FULLY_CONSISTENT, Check, WriteRequest
+from engine.store.memory import MemoryStorage
+from engine.store.protocol import Update, UpdateOp
+from engine.tuples import RelationTuple, parse_tuple
+
+VERDICTS = {TRUE: Verdict.ALLOWED, CAVEATED: Verdict.CONDITIONAL, FALSE: Verdict.DENIED}
+_STORE = "validation"
+_UPDATE = re.compile(r"updates\[(\d+)\].*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """An assertion that does not hold: what came instead is a decision or an error."""
+
+    assertion: Assertion
+    found: Decision | EngineError
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of one file. It holds if there are neither problems nor missed assertions.
+
+    `unrun` lists the keys of a `validation:` block, which was not run; `schema_problems` are told
+    apart because they have carets.
+    """
+
+    path: Path
+    assertions: int = 0
+    problems: list[FileProblem] = field(default_factory=list)
+    schema_problems: SchemaProblemsError | None = None
+    missed: list[Missed] = field(default_factory=list)
+    unrun: tuple[Located, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was run came out as the file says."""
+        return not self.problems and self.schema_problems is None and not self.missed
+
+
+async def run_file(path: Path) -> Report:
+    """Read a validation file, or check a schema file by its name's end, `.zed`.
+
+    Raises OSError for a file that cannot be read.
+    """
+    report = Report(path)
+    try:
+        if path.suffix == ".zed":
+            compiled(load(str(path)))
+            return report
+        told = read_validation_file(path)
+        report.unrun = told.expected
+        report.assertions = len(told.assertions)
+        await _run(told, report)
+    except ValidationFileError as error:
+        report.problems.extend(error.problems)
+    except SchemaProblemsError as error:
+        report.schema_problems = error
+    return report
+
+
+async def _run(told: ValidationFile, report: Report) -> None:
+    text = _schema(told)
+    tuples = _parsed(told.relationships, report)
+    checks = [_check(item, report) for item in told.assertions]
+    if report.problems:
+        return
+    engine = Engine(MemoryStorage())
+    try:
+        await engine.create_store(_STORE)
+        await engine.write_schema(_STORE, text)
+        if await _write(engine, told, tuples, report):
+            await _assert(engine, told.assertions, [item for item in checks if item], report)
+    finally:
+        await engine.close()
+
+
+def _schema(told: ValidationFile) -> str:
+    """The schema's text, compiled once. Raises SchemaProblemsError with places in the file."""
+    if told.schema_file is not None:
+        path = told.path.parent / told.schema_file.text
+        try:
+            loaded = load(str(path))
+        except OSError as error:
+            message = f"`{told.schema_file.text}` cannot be read: {error.strerror}"
+            problem = FileProblem(message, told.schema_file.line, told.schema_file.column)
+            raise ValidationFileError(told.path, (problem,)) from None
+        compiled(loaded)
+        return loaded.text
+    assert told.schema is not None
+    block = told.schema
+    try:
+        compiled(SchemaText(block.text, f"{told.path}: schema"))
+    except SchemaProblemsError as error:
+        raise (_in_file(error, told.path, block) if block.exact else error) from None
+    return block.text
+
+
+def _in_file(error: SchemaProblemsError, path: Path, block: Located) -> SchemaProblemsError:
+    """The problems of a literal block, moved to their lines and columns of the file."""
+    down, right = block.line - 1, block.column - 1
+    indented = "\n" * down + "".join(
+        " " * right + line for line in error.text.splitlines(keepends=True)
+    )
+    problems = [
+        problem
+        if problem.span is None
+        else replace(
+            problem,
+            span=replace(
+                problem.span, line=problem.span.line + down, column=problem.span.column + right
+            ),
+        )
+        for problem in error.problems
+    ]
+    return SchemaProblemsError(str(path), problems, indented)
+
+
+def _parsed(lines: Sequence[Located], report: Report) -> list[RelationTuple]:
+    made: list[RelationTuple] = []
+    for item in lines:
+        try:
+            made.append(parse_tuple(item.text))
+        except EngineError as error:
+            report.problems.append(FileProblem(_words(error), item.line, item.column))
+    return made
+
+
+def _check(item: Assertion, report: Report) -> Check | None:
+    try:
+        asked = parse_tuple(item.check, "assertion")
+        if asked.caveat or asked.expires_at is not None:
+            raise InvalidTuple("an assertion has no suffix in brackets", expected="with {json}")
+        context = parse_json_object(item.context, "context") if item.context else {}
+    except EngineError as error:
+        report.problems.append(FileProblem(_words(error), item.line))
+        return None
+    return Check(asked.object, asked.relation, asked.subject, context)
+
+
+async def _write(
+    engine: Engine, told: ValidationFile, tuples: Sequence[RelationTuple], report: Report
+) -> bool:
+    step = engine.limits.import_batch
+    for start in range(0, len(tuples), step):
+        part = tuples[start : start + step]
+        try:
+            request = WriteRequest([Update(UpdateOp.TOUCH, item) for item in part])
+            await engine.import_batch(_STORE, request)
+        except EngineError as error:
+            for one in error.extra.get("errors") or (error,):
+                match = _UPDATE.fullmatch(one.field)
+                index = start + (int(match[1]) if match else 0)
+                place = told.relationships[index]
+                report.problems.append(FileProblem(_words(one), place.line, place.column))
+            return False
+    return True
+
+
+async def _assert(
+    engine: Engine, assertions: Sequence[Assertion], checks: Sequence[Check], report: Report
+) -> None:
+    step = engine.limits.checks
+    for start in range(0, len(checks), step):
+        part = checks[start : start + step]
+        answer = await engine.check_batch(_STORE, part, FULLY_CONSISTENT)
+        for assertion, found in zip(assertions[start:], answer.results, strict=False):
+            if isinstance(found, EngineError) or found.verdict is not VERDICTS[assertion.kind]:
+                report.missed.append(Missed(assertion, found))
+
+
+def _words(error: EngineError) -> str:
+    return f"{error.message}; expected {error.expected}" if error.expected else error.message
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """A report for machines."""
+    problems = [
+        {"line": item.line, "column": item.column, "message": item.message}
+        for item in report.problems
+    ]
+    if report.schema_problems is not None:
+        problems += [
+            {
+                "line": item.span.line if item.span else 1,
+                "column": item.span.column if item.span else 1,
+                "message": item.message,
+                "code": item.code,
+                "file": item.source or report.schema_problems.source,
+            }
+            for item in report.schema_problems.problems
+        ]
+    return {
+        "file": str(report.path),
+        "ok": report.holds,
+        "assertions": report.assertions,
+        "problems": problems,
+        "failures": [_missed(item) for item in report.missed],
+        "validation_not_run": [item.text for item in report.unrun],
+    }
+
+
+def _missed(item: Missed) -> dict[str, Any]:
+    told = {
+        "line": item.assertion.line,
+        "kind": item.assertion.kind,
+        "assertion": str(item.assertion),
+    }
+    if isinstance(item.found, EngineError):
+        return {**told, "error": {"code": item.found.code, "message": _words(item.found)}}
+    missing = sorted(item.found.missing)
+    return {**told, "decision": item.found.verdict.value, "missing_context": missing}
+
+
+def sentence(item: Missed) -> str:
+    """A missed assertion in words."""
+    if isinstance(item.found, EngineError):
+        outcome = f"could not be decided: {_words(item.found)}"
+    else:
+        outcome = f"is {item.found.verdict.value}"
+        if item.found.missing:
+            outcome += f", missing {', '.join(sorted(item.found.missing))}"
+    return f"{item.assertion.kind}: {item.assertion} {outcome}"
