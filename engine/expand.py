@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import assert_never
 
 from engine.check import Budget
+from engine.errors import BudgetExceeded
 from engine.reader import Edge, Reader, Scan
 from engine.requests import ExpandNode, ExpandSubject
 from engine.tuples import WILDCARD, Object, Subject
@@ -30,6 +31,9 @@ from schema.rewrite import (
     Union,
 )
 
+# Far beyond what people write, and far below what the interpreter's stack bears.
+_MAX_NESTED = 150
+
 
 @dataclass(slots=True)
 class _Draft:
@@ -45,10 +49,20 @@ class _Draft:
     arrow: Arrow | None = None
     path: frozenset[tuple[Object, str]] = frozenset()
 
-    def finished(self) -> ExpandNode:
-        children = tuple(child.finished() for child in self.children)
-        subjects = tuple(sorted(self.subjects, key=lambda item: item.subject))
-        return ExpandNode(self.kind, self.object, self.relation, children, subjects, self.via)
+
+def _finished(root: _Draft) -> ExpandNode:
+    """The whole tree, from the leaves up: as deep as the data, so not by recursion."""
+    order = [root]
+    for draft in order:
+        order.extend(draft.children)
+    nodes: dict[int, ExpandNode] = {}
+    for draft in reversed(order):
+        children = tuple(nodes.pop(id(child)) for child in draft.children)
+        subjects = tuple(sorted(draft.subjects, key=lambda item: item.subject))
+        nodes[id(draft)] = ExpandNode(
+            draft.kind, draft.object, draft.relation, children, subjects, draft.via
+        )
+    return nodes[id(root)]
 
 
 async def expand(
@@ -74,7 +88,7 @@ async def expand(
         for draft, edges in zip(drafts, found, strict=True):
             growth.grow(draft, edges)
             budget.check_time()
-    return root.finished()
+    return _finished(root)
 
 
 def _scan(draft: _Draft) -> Scan:
@@ -90,6 +104,7 @@ class _Growth:
         self._schema = schema
         self._now = now
         self._budget = budget
+        self._nested = 0
 
     def named(
         self,
@@ -141,6 +156,22 @@ class _Growth:
         return self._draft("leaf", walked, name, via)
 
     def _rewritten(
+        self,
+        rewrite: Rewrite,
+        object_: Object,
+        relation: str,
+        path: frozenset[tuple[Object, str]],
+    ) -> _Draft:
+        self._nested += 1
+        if self._nested > _MAX_NESTED:
+            raise BudgetExceeded(
+                f"the rewrite of one object is nested deeper than {_MAX_NESTED}", budget="depth"
+            )
+        draft = self._rewritten_once(rewrite, object_, relation, path)
+        self._nested -= 1
+        return draft
+
+    def _rewritten_once(
         self,
         rewrite: Rewrite,
         object_: Object,
