@@ -46,6 +46,28 @@ class Edge(NamedTuple):
     expires_at: datetime | None = None
 
 
+class ReverseScan(NamedTuple):
+    """Every object `object_type:…` that has the tuple `#relation@subject`, in the order of the
+    bytes of its id, from the first whose id is greater than `after`."""
+
+    subject_type: str
+    subject_id: str
+    subject_relation: str
+    object_type: str
+    relation: str
+    after: str = ""
+
+
+class ReverseEdge(NamedTuple):
+    """One stored tuple, seen from its subject: the object, and what the tuple depends on, as in
+    an Edge."""
+
+    object_id: str
+    caveat: str = ""
+    context: str = ""
+    expires_at: datetime | None = None
+
+
 class Reader(Protocol):
     """Reads the tuples of one store at one snapshot.
 
@@ -64,5 +86,24 @@ class Reader(Protocol):
         If the scans together hold more than `limit` tuples, raises BudgetExceeded("reads") rather
         than returning a part. Raises SnapshotExpired when the snapshot has left the history
         window and Unavailable when the store cannot be reached.
+        """
+        ...
+
+
+class ReverseReader(Reader, Protocol):
+    """Reads from subjects to objects, too: what lookups need beside `fetch`.
+
+    For example, with `doc:1#viewer@user:ann` and `doc:2#viewer@user:ann` stored,
+    `objects_of([ReverseScan("user", "ann", "", "doc", "viewer")], 1, 10)` is
+    `[[ReverseEdge("1")]]`.
+    """
+
+    async def objects_of(
+        self, scans: Sequence[ReverseScan], each: int, limit: int
+    ) -> Sequence[Sequence[ReverseEdge]]:
+        """One sorted list a scan, in the order asked, of its first `each` tuples.
+
+        If they are more than `limit` together, raises BudgetExceeded("reads"). Otherwise raises
+        as `fetch`.
         """
         ...

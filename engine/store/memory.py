@@ -27,7 +27,7 @@ from engine.errors import (
     TupleExists,
     ZookieUnknown,
 )
-from engine.reader import Edge, Probe, Reader, Scan
+from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
 from engine.store.history import StoreHistory
 from engine.store.multiversion import TupleTable
 from engine.store.protocol import (
@@ -95,6 +95,21 @@ class MemoryReader:
                 raise BudgetExceeded("the check reads too many relation tuples", budget="reads")
             lists.append(edges)
         return found, lists
+
+    async def objects_of(
+        self, scans: Sequence[ReverseScan], each: int, limit: int
+    ) -> list[list[ReverseEdge]]:
+        """See `engine.reader.ReverseReader.objects_of`; never suspends."""
+        self._store.require(self._revision)
+        lists: list[list[ReverseEdge]] = []
+        for scan in scans:
+            most = min(each, limit + 1)
+            edges = self._store.tuples.objects_of(scan, self._revision, most)
+            limit -= len(edges)
+            if limit < 0:
+                raise BudgetExceeded("the question reads too many relation tuples", budget="reads")
+            lists.append(edges)
+        return lists
 
 
 class MemoryStorage:
@@ -184,7 +199,7 @@ class MemoryStorage:
             found.update(dict.fromkeys(islice(store.tuples.shaped(shape, revision, now), limit)))
         return list(found)[:limit]
 
-    def reader(self, snapshot: Snapshot) -> Reader:
+    def reader(self, snapshot: Snapshot) -> ReverseReader:
         return MemoryReader(self._store(snapshot.store_id), snapshot.revision)
 
     async def read(

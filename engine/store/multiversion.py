@@ -12,13 +12,16 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
-from engine.reader import Edge
+from engine.reader import Edge, ReverseEdge, ReverseScan
 from engine.store.protocol import Shape, TupleFilter
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject
 
 BucketKey = tuple[str, str, str]
 SubjectKey = tuple[str, str, str]
+ReverseKey = tuple[str, str, str, str, str]
+"""A subject, an object type and a relation."""
 
 
 def is_expired(expires_at: datetime | None, now: datetime) -> bool:
@@ -89,6 +92,33 @@ class Bucket:
             del self.past[subject]
 
 
+class Related:
+    """The ids of the objects of one type to which a subject has or had one relation."""
+
+    __slots__ = ("_in_order", "ids")
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self._in_order: list[str] | None = None
+
+    def add(self, id_: str) -> None:
+        """Add an id."""
+        if id_ not in self.ids:
+            self.ids.add(id_)
+            self._in_order = None
+
+    def remove(self, id_: str) -> None:
+        """Remove an id that is there."""
+        self.ids.remove(id_)
+        self._in_order = None
+
+    def after(self, id_: str) -> Iterator[str]:
+        """The greater ids, in order."""
+        if self._in_order is None:
+            self._in_order = sorted(self.ids)
+        return islice(self._in_order, bisect_right(self._in_order, id_), None)
+
+
 class TupleTable:
     """All buckets of a store, and the order in which its dead versions may be forgotten."""
 
@@ -98,6 +128,7 @@ class TupleTable:
         self._sorted = True
         self._dead: deque[tuple[int, BucketKey, SubjectKey]] = deque()
         self._expiring: set[tuple[BucketKey, SubjectKey]] = set()
+        self._related: dict[ReverseKey, Related] = {}
 
     def living(self, tuple_: RelationTuple, now: datetime) -> Edge | None:
         """The stored edge of this tuple's identity, or None when it is absent or expired."""
@@ -117,6 +148,7 @@ class TupleTable:
         elif subject in bucket.rows:
             self._end(key, bucket, subject, revision)
         bucket.put(subject, Edge(*subject, caveat, context, expires_at), revision)
+        self._related.setdefault((*subject, kind, relation), Related()).add(id_)
         if expires_at is not None:
             self._expiring.add((key, subject))
 
@@ -156,6 +188,19 @@ class TupleTable:
                 if _matches(filter_, edge) and not is_expired(edge.expires_at, now):
                     yield _tuple(key, edge)
 
+    def objects_of(self, scan: ReverseScan, revision: int, most: int) -> list[ReverseEdge]:
+        """The first `most` edges of a scan that were alive at `revision`."""
+        subject, kind, relation = scan[:3], scan.object_type, scan.relation
+        related = self._related.get((*subject, kind, relation))
+        found: list[ReverseEdge] = []
+        for id_ in related.after(scan.after) if related is not None and most else ():
+            edge = self.buckets[kind, id_, relation].edge_at(subject, revision)
+            if edge is not None:
+                found.append(ReverseEdge(id_, *edge[3:]))
+                if len(found) == most:
+                    break
+        return found
+
     def shaped(self, shape: Shape, revision: int, now: datetime) -> Iterator[RelationTuple]:
         """The tuples of a shape alive at `revision` and `now`, in tuple order."""
         filter_ = TupleFilter(
@@ -183,6 +228,8 @@ class TupleTable:
             _, key, subject = dead.popleft()
             bucket = self.buckets[key]
             bucket.forget(subject)
+            if subject not in bucket.rows and subject not in bucket.past:
+                self._unrelate(key, subject)
             if not bucket.rows and not bucket.past:
                 del self.buckets[key]
             removed += 1
@@ -190,6 +237,13 @@ class TupleTable:
             self._keys = list(self.buckets)
             self._sorted = False
         return removed, not dead or dead[0][0] > oldest_revision
+
+    def _unrelate(self, key: BucketKey, subject: SubjectKey) -> None:
+        kind, id_, relation = key
+        related = self._related[*subject, kind, relation]
+        related.remove(id_)
+        if not related.ids:
+            del self._related[*subject, kind, relation]
 
     def _matching_keys(self, filter_: TupleFilter, first: BucketKey | None) -> list[BucketKey]:
         """The keys that may hold matches, sorted, none before `first`."""

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from engine.reader import Reader
+from engine.reader import ReverseReader
 from engine.tuples import RelationTuple
 
 
@@ -273,8 +273,8 @@ class Storage(Protocol):
         shapes: what a schema write would be refused for. Used by dry runs."""
         ...
 
-    def reader(self, snapshot: Snapshot) -> Reader:
-        """The reader that evaluation uses at `snapshot`."""
+    def reader(self, snapshot: Snapshot) -> ReverseReader:
+        """The reader that evaluation and lookups use at `snapshot`."""
         ...
 
     async def read(

@@ -16,6 +16,7 @@ from tests.store.contract_history import (
     SnapshotsContract,
 )
 from tests.store.contract_reads import FetchContract, ReadContract
+from tests.store.contract_reverse import ReverseContract
 from tests.store.contract_schemas import DeleteContract, IdempotencyContract, SchemasContract
 from tests.store.contract_stores import ServiceContract, StoresContract
 from tests.store.contract_writes import (
@@ -36,6 +37,7 @@ class StorageContract(
     ConcurrencyContract,
     ReadContract,
     FetchContract,
+    ReverseContract,
     SnapshotsContract,
     ChangesContract,
     GarbageContract,

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import asyncpg
 
 from engine.errors import BudgetExceeded, SnapshotExpired, Unavailable
-from engine.reader import Edge, Probe, Scan
+from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.rows import snapshot_of, store_gone, tuple_of
 from engine.store.postgres.sql import statement
@@ -22,6 +22,7 @@ Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 _HEAD = statement("head")
 _WINDOW = statement("window")
 _FETCH = statement("fetch")
+_OBJECTS_OF = statement("objects_of")
 _READ = {
     name: statement(name)
     for name in (
@@ -69,6 +70,31 @@ class PostgresReader:
         )
         return await self._sort(rows, probes, len(scans), (everything, usersets), limit)
 
+    async def objects_of(
+        self, scans: Sequence[ReverseScan], each: int, limit: int
+    ) -> list[list[ReverseEdge]]:
+        """See `ReverseReader.objects_of`."""
+        found: list[list[ReverseEdge]] = [[] for _ in scans]
+        rows = await self._pool.fetch(
+            _OBJECTS_OF,
+            self._snapshot.store_id,
+            self._snapshot.revision,
+            *(zip(*scans, strict=True) if scans else _NOTHING + _NOTHING),
+            min(each, limit + 1),
+            limit + 1,
+        )
+        guarded = False
+        for item, *edge in rows:
+            if item:
+                found[item - 1].append(ReverseEdge(*edge))
+            else:
+                guarded = True
+        if not guarded:
+            await refuse(self._pool.fetch, self._snapshot)
+        if len(rows) - 1 > limit:
+            raise _too_many(limit)
+        return found
+
     async def _sort(
         self,
         rows: list[asyncpg.Record],
@@ -92,10 +118,14 @@ class PostgresReader:
         if not guarded:
             await refuse(self._pool.fetch, self._snapshot)
         if scanned > limit:
-            raise BudgetExceeded(
-                f"the question needs more than {limit} tuples of one round", budget="reads"
-            )
+            raise _too_many(limit)
         return held, edges
+
+
+def _too_many(limit: int) -> BudgetExceeded:
+    return BudgetExceeded(
+        f"the question needs more than {limit} tuples of one round", budget="reads"
+    )
 
 
 def _objects(scans: Sequence[Scan], positions: list[int]) -> Sequence[Sequence[str]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from engine.errors import Unavailable
-from engine.reader import Reader
+from engine.reader import ReverseReader
 from engine.store.postgres import garbage, history, read, schemas, stores, write
 from engine.store.postgres.migrate import MigrationRefusedError, compare
 from engine.store.postgres.pool import Pool
@@ -105,7 +105,7 @@ class PostgresStorage:
     ) -> list[RelationTuple]:
         return await schemas.tuples_of_shapes(self._pool, known(store_id), shapes, now, limit)
 
-    def reader(self, snapshot: Snapshot) -> Reader:
+    def reader(self, snapshot: Snapshot) -> ReverseReader:
         return read.PostgresReader(self._pool, snapshot)
 
     async def read(

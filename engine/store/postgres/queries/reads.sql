@@ -73,6 +73,41 @@ UNION ALL
     LIMIT $15
 );
 
+-- name: objects_of
+-- purpose: one round of a walk from subjects to objects, each scan sorted; item 0 is the guard row
+-- index: relation_tuple_subject, store_pkey
+WITH guard AS MATERIALIZED (
+    SELECT id FROM store
+    WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
+)
+SELECT 0::bigint AS item, NULL AS object_id, NULL AS caveat, NULL AS context,
+    NULL::timestamptz AS expires_at
+FROM guard
+UNION ALL
+(
+    SELECT wanted.item, found.object_id, found.caveat, found.context, found.expires_at
+    FROM guard, unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+        WITH ORDINALITY AS wanted (
+            subject_type, subject_id, subject_relation, object_type, relation, after, item
+        ),
+        LATERAL (
+            SELECT tuple.object_id, tuple.caveat, tuple.context, tuple.expires_at
+            FROM relation_tuple AS tuple
+            WHERE tuple.store_id = $1 AND tuple.subject_id <> ''
+                AND tuple.subject_type = wanted.subject_type
+                AND tuple.subject_id = wanted.subject_id
+                AND tuple.subject_relation = wanted.subject_relation
+                AND tuple.object_type = wanted.object_type
+                AND tuple.object_id > wanted.after
+                AND tuple.relation = wanted.relation
+                AND tuple.deleted_revision > $2
+                AND tuple.created_revision <= $2
+            ORDER BY tuple.object_id
+            LIMIT $9
+        ) AS found
+    LIMIT $10
+);
+
 -- The six ways to read one page of tuples in identity order. They differ in which parts of the
 -- filter are fixed, and so in the index range walked; parts that are NULL match anything. The
 -- parameters are alike: $1 store, $2 revision, $3 now, $4 limit, $5 to $10 the filter, $11 to $16
