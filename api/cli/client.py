@@ -22,6 +22,7 @@ _HINTS = {
     403: "this key may not do that; `stonetown key new --help` lists the rights",
 }
 _CODE_HINTS = {
+    "empty_filter": "say which tuples; `stonetown export` gives all of them",
     "store_not_found": "`stonetown store list` shows the stores; `--store` chooses one",
     "schema_not_found": "write one with `stonetown schema write FILE`",
     "snapshot_expired": "the zookie lies before the history window; ask without it",
@@ -45,7 +46,7 @@ class Server:
             parsed = httpx.URL()
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             raise Failure(
-                f"`{self.url}` is not a server's address",
+                f"`{self.url[:80]}` is not a server's address",
                 hint=f"expected http:// or https:// and a host, as in {DEFAULT_URL}",
             )
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=self._timeout)
@@ -182,7 +183,7 @@ class Server:
             message = f"{problem['field']}: {message}"
         message = "\n".join([message, *map(_listed, problem.get("errors") or ())])
         hint = _HINTS.get(known) or _CODE_HINTS.get(code, "")
-        if problem.get("expected") and known in _WRONG_INPUT:
+        if problem.get("expected") and known in _WRONG_INPUT and not hint:
             hint = f"expected {problem['expected']}"
         return Failure(
             message,

@@ -209,7 +209,9 @@ class _Import:
         if isinstance(line, int) and 0 < line <= len(self._numbers):
             number = self._numbers[line - 1]
             failure.details |= {"file": self._file, "line": number}
-            failure.message = f"{self._file}:{number}: {failure.message}"
+            # The server places the fault as `line 2` or `line 2.relation`, in the batch.
+            rest = failure.message.removeprefix(f"line {line}").lstrip(":. ")
+            failure.message = f"{self._file}:{number}: {rest}"
         failure.details["imported"] = self.imported
         return failure
 

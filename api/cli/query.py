@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated, Any
 
@@ -148,9 +149,8 @@ def _label(node: JsonObject) -> Text:
 
 def _subject(value: JsonObject) -> str:
     text = str(value["subject"])
-    caveat = value.get("caveat")
-    if caveat:
-        text += f" if {caveat['name']}"
+    if value.get("caveat"):
+        text += f" if {_caveat(value)}"
     if value.get("expires_at"):
         text += f" until {value['expires_at']}"
     return text
@@ -203,14 +203,19 @@ def read(
 
 
 def _row(item: JsonObject) -> tuple[str, ...]:
-    caveat = item.get("caveat") or {}
-    shown = str(caveat.get("name", ""))
-    if caveat.get("context"):
-        shown += f" {caveat['context']}"
     return (
         str(item["object"]),
         str(item["relation"]),
         str(item["subject"]),
-        shown,
+        _caveat(item),
         str(item.get("expires_at") or ""),
     )
+
+
+def _caveat(value: JsonObject) -> str:
+    caveat = value.get("caveat")
+    if not caveat:
+        return ""
+    context = caveat.get("context")
+    shown = json.dumps(context, ensure_ascii=False, separators=(",", ":")) if context else ""
+    return f"{caveat['name']} {shown}".rstrip()
