@@ -7,10 +7,12 @@ out is an error. All nodes of one depth are read together.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
+from time import perf_counter
+from typing import NamedTuple, assert_never
 
 from engine.check import Budget
 from engine.errors import BudgetExceeded
@@ -34,6 +36,24 @@ from schema.rewrite import (
 # Far beyond what people write, and far below what the interpreter's stack bears.
 _MAX_NESTED = 150
 
+_SECONDS_PER_TURN = 0.001
+
+
+class _Path(NamedTuple):
+    """The named nodes above a node, the nearest first: linked, for a chain of folders is long."""
+
+    object: Object
+    relation: str
+    above: _Path | None
+
+    def holds(self, object_: Object, relation: str) -> bool:
+        at: _Path | None = self
+        while at is not None:
+            if at.object == object_ and at.relation == relation:
+                return True
+            at = at.above
+        return False
+
 
 @dataclass(slots=True)
 class _Draft:
@@ -47,7 +67,7 @@ class _Draft:
     subjects: list[ExpandSubject] = field(default_factory=list)
     reads: Relation | None = None
     arrow: Arrow | None = None
-    path: frozenset[tuple[Object, str]] = frozenset()
+    path: _Path | None = None
 
 
 def _finished(root: _Draft) -> ExpandNode:
@@ -79,7 +99,8 @@ async def expand(
     adds nothing to it. Raises BudgetExceeded, and what the reader raises.
     """
     growth = _Growth(schema, now, budget)
-    root = growth.named(object_, relation, None, frozenset())
+    root = growth.named(object_, relation, None, None)
+    turn = budget.check_time()
     while growth.waiting:
         drafts, growth.waiting = growth.waiting, []
         scans = [_scan(draft) for draft in drafts]
@@ -87,7 +108,9 @@ async def expand(
         budget.spend_reads(len(scans) + sum(map(len, found)))
         for draft, edges in zip(drafts, found, strict=True):
             growth.grow(draft, edges)
-            budget.check_time()
+            if budget.check_time() - turn > _SECONDS_PER_TURN:
+                await asyncio.sleep(0)
+                turn = perf_counter()
     return _finished(root)
 
 
@@ -111,14 +134,14 @@ class _Growth:
         object_: Object,
         relation: str,
         via: ExpandSubject | None,
-        path: frozenset[tuple[Object, str]],
+        path: _Path | None,
     ) -> _Draft:
         """The draft of a relation or permission by its name."""
-        if (object_, relation) in path:
+        if path is not None and path.holds(object_, relation):
             return self._draft("recursion", object_, relation, via)
         rewrite = self._schema.object_types[object_.type].rewrite_of(relation)
         assert rewrite is not None  # the caller has looked
-        draft = self._rewritten(rewrite, object_, relation, path | {(object_, relation)})
+        draft = self._rewritten(rewrite, object_, relation, _Path(object_, relation, path))
         if isinstance(rewrite, Computed):
             # An alias has a node of its own: it is a member of itself, and has its own name.
             alias = self._draft("union", object_, relation)
@@ -160,7 +183,7 @@ class _Growth:
         rewrite: Rewrite,
         object_: Object,
         relation: str,
-        path: frozenset[tuple[Object, str]],
+        path: _Path | None,
     ) -> _Draft:
         self._nested += 1
         if self._nested > _MAX_NESTED:
@@ -176,7 +199,7 @@ class _Growth:
         rewrite: Rewrite,
         object_: Object,
         relation: str,
-        path: frozenset[tuple[Object, str]],
+        path: _Path | None,
     ) -> _Draft:
         match rewrite:
             case This() | Arrow():
@@ -206,7 +229,7 @@ class _Growth:
         rewrite: This | Arrow,
         object_: Object,
         relation: str,
-        path: frozenset[tuple[Object, str]],
+        path: _Path | None,
     ) -> _Draft:
         relations = self._schema.object_types[object_.type].relations
         if isinstance(rewrite, This):
