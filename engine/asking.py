@@ -17,7 +17,7 @@ from engine.reader import Reader
 from engine.requests import Check
 from engine.schemas import CompiledSchema
 from engine.store.overlay import OverlayReader
-from engine.tuples import WILDCARD, RelationTuple
+from engine.tuples import WILDCARD, RelationTuple, Subject
 from engine.write import check_count, check_size, checked_tuple
 
 
@@ -85,14 +85,7 @@ def _group(
     """The group of a valid check, made if need be. Raises EngineError naming the field."""
     compiled, subject = ground.compiled, check.subject
     compiled.require(check.object.type, check.relation, f"{path}object", f"{path}relation")
-    if subject.id == WILDCARD:
-        raise InvalidRequest(
-            "a wildcard is no subject to check", field=f"{path}subject", expected="one subject"
-        )
-    if subject.relation:
-        compiled.require(subject.type, subject.relation, f"{path}subject", f"{path}subject")
-    else:
-        compiled.object_type(subject.type, f"{path}subject")
+    checked_subject(compiled, subject, f"{path}subject")
     context = checked_context(ground, check.context, f"{path}context")
     overlay = checked_overlay(ground, check.contextual_tuples, f"{path}contextual_tuples")
     key = (subject, context, overlay)
@@ -101,6 +94,19 @@ def _group(
         bound = compiled.caveats.bind(check.context)
         group = asked[key] = _Group(Evaluation(subject, bound, ground.now), overlay)
     return group
+
+
+def checked_subject(compiled: CompiledSchema, subject: Subject, field: str) -> None:
+    """Make sure that a subject can be asked about. Raises InvalidRequest for a wildcard,
+    UnknownType and UnknownRelation."""
+    if subject.id == WILDCARD:
+        raise InvalidRequest(
+            "a wildcard is no subject to check", field=field, expected="one subject"
+        )
+    if subject.relation:
+        compiled.require(subject.type, subject.relation, field, field)
+    else:
+        compiled.object_type(subject.type, field)
 
 
 def checked_context(ground: Ground, context: Mapping[str, Any], field: str) -> str:

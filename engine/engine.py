@@ -19,6 +19,9 @@ from engine.cursor import Cursors
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
 from engine.limits import Limits
+from engine.lookup_permissions import lookup_permissions
+from engine.lookup_subjects import Subjects
+from engine.pages import Pages, Way
 from engine.requests import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
@@ -30,10 +33,15 @@ from engine.requests import (
     DeleteRequest,
     ExpandAnswer,
     FullyConsistent,
+    LookupPermissions,
+    LookupSubjects,
+    PermissionsAnswer,
     ReadAnswer,
     SchemaAnswer,
     SchemaRequest,
     SchemaWritten,
+    SubjectCount,
+    SubjectsAnswer,
     WatchEvent,
     WriteAnswer,
     WriteRequest,
@@ -77,6 +85,8 @@ class Engine:
         self._schemas = Schemas(storage)
         self.freshness.on_new_lineage(self._schemas.forget)
         self._cursors = Cursors(storage)
+        self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
+        self._subjects = Subjects(self._pages)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -238,6 +248,30 @@ class Engine:
             ground.compiled.schema, ground.reader, object, relation, ground.now, budget
         )
         return ExpandAnswer(tree, zookie)
+
+    async def lookup_subjects(
+        self, store: str, asked: LookupSubjects, way: Way | None = None
+    ) -> SubjectsAnswer:
+        """A page of the subjects that are members. Raises as `engine.lookup_subjects` says."""
+        return await self._subjects.page(store, asked, way or Way())
+
+    def stream_subjects(
+        self, store: str, asked: LookupSubjects, way: Way | None = None
+    ) -> AsyncIterator[SubjectsAnswer]:
+        """All the pages of `lookup_subjects`, for the cost of one."""
+        return self._subjects.stream(store, asked, way or Way())
+
+    async def count_subjects(
+        self, store: str, asked: LookupSubjects, way: Way | None = None
+    ) -> SubjectCount:
+        """How many subjects `lookup_subjects` would list."""
+        return await self._subjects.count(store, asked, way or Way())
+
+    async def lookup_permissions(
+        self, store: str, asked: LookupPermissions, way: Way | None = None
+    ) -> PermissionsAnswer:
+        """What a subject may do on an object. Raises as `engine.lookup_permissions` says."""
+        return await lookup_permissions(self._pages, store, asked, way or Way())
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

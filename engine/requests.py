@@ -217,3 +217,80 @@ class ExpandAnswer:
 
     tree: ExpandNode
     zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Why a list is incomplete: the entry that is missing, or "" for all that would have come
+    after a budget was used up, and the error."""
+
+    about: str
+    error: EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class LookupSubjects:
+    """Which subjects of one form are members of `object#relation`?
+
+    `candidates` are ids, `*` among them, if only those are of interest; the rest is as in `Check`.
+    """
+
+    object: Object
+    relation: str
+    subject_type: str
+    subject_relation: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    contextual_tuples: Sequence[RelationTuple] = ()
+    candidates: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSubject:
+    """A subject, or the wildcard, and what a check of it says."""
+
+    subject: Subject
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectsAnswer:
+    """One page, sorted by id, the wildcard first. Denied subjects are listed only beside a
+    wildcard that does not cover them. `cursor` is None when there is nothing to go on with."""
+
+    subjects: tuple[FoundSubject, ...]
+    cursor: str | None
+    gaps: tuple[Gap, ...]
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectCount:
+    """How many subjects of each verdict a list has beside the wildcard, and the wildcard's own
+    decision, None if it is not a member."""
+
+    allowed: int
+    conditional: int
+    denied: int
+    wildcard: Decision | None
+    gaps: tuple[Gap, ...]
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookupPermissions:
+    """What may `subject` do on `object`? Relations are left out unless asked for."""
+
+    object: Object
+    subject: Subject
+    context: Mapping[str, Any] = field(default_factory=dict)
+    contextual_tuples: Sequence[RelationTuple] = ()
+    relations: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionsAnswer:
+    """The permissions that are allowed or conditional, by name."""
+
+    permissions: tuple[tuple[str, Decision], ...]
+    gaps: tuple[Gap, ...]
+    zookie: str

@@ -1,0 +1,110 @@
+"""Pages of an answer that is computed: one snapshot and one `now` from the first to the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from engine.asking import Ground
+from engine.check import Budget
+from engine.consistency import Freshness
+from engine.cursor import Call, Cursor, Cursors
+from engine.digest import Part, digest
+from engine.errors import LimitExceeded
+from engine.limits import Limits
+from engine.requests import MINIMIZE_LATENCY, Consistency, FullyConsistent
+from engine.schemas import Schemas
+from engine.store.protocol import Snapshot, Storage
+from engine.tuples import Object
+from engine.zookie import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a list is asked for, beside what is asked: `deadline` is in seconds from now."""
+
+    limit: int | None = None
+    cursor: str | None = None
+    consistency: Consistency = MINIMIZE_LATENCY
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page begins: after `position`, or at the start if that is None."""
+
+    call: Call
+    snapshot: Snapshot
+    ground: Ground
+    budget: Budget
+    position: tuple[str, ...] | None
+
+    @property
+    def zookie(self) -> str:
+        """The zookie of the snapshot that all pages are at."""
+        return encode(self.snapshot)
+
+
+class Pages:
+    """Opens pages of any call, and seals where the next one begins."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        freshness: Freshness,
+        schemas: Schemas,
+        cursors: Cursors,
+        limits: Limits,
+    ) -> None:
+        self.limits = limits
+        self._storage = storage
+        self._freshness = freshness
+        self._schemas = schemas
+        self._cursors = cursors
+
+    def seconds(self, way: Way) -> float:
+        """How long the answer may take."""
+        return self.limits.deadline if way.deadline is None else way.deadline
+
+    def size(self, way: Way) -> int:
+        """How many entries a page takes. Raises LimitExceeded."""
+        size = self.limits.page_default if way.limit is None else way.limit
+        if not 1 <= size <= self.limits.page_maximum:
+            expected = f"from 1 to {self.limits.page_maximum}"
+            raise LimitExceeded(f"a limit of {size}", field="limit", expected=expected)
+        return size
+
+    async def open(
+        self,
+        store: str,
+        name: str,
+        arguments: Part,
+        way: Way,
+        objects: tuple[Object, ...] = (),
+    ) -> Page:
+        """The page of the call `name` with these arguments that the cursor names; without one the
+        first, at a snapshot that is fit for questions about `objects`.
+
+        Raises InvalidCursor, SchemaNotFound, and what choosing a snapshot raises.
+        """
+        reads, nodes = self.limits.evaluation_reads, self.limits.evaluation_nodes
+        budget = Budget(reads, nodes, perf_counter() + self.seconds(way))
+        fresh = isinstance(way.consistency, FullyConsistent)
+        record = await self._freshness.store(store, fresh=fresh)
+        call = Call(record.id, name, digest(arguments))
+        position: tuple[str, ...] | None = None
+        if way.cursor is None:
+            snapshot, now = await self._freshness.choose(record, way.consistency, objects)
+        else:
+            opened = await self._cursors.open(way.cursor, call)
+            place = (opened.revision, opened.stamp)
+            snapshot = await self._freshness.exactly(record.id, *place, "cursor")
+            now, position = opened.now, opened.position
+        compiled = await self._schemas.at(snapshot)
+        ground = Ground(compiled, self._storage.reader(snapshot), now, self.limits)
+        return Page(call, snapshot, ground, budget, position)
+
+    async def seal(self, page: Page, position: tuple[str, ...]) -> str:
+        """The cursor of the page that begins after `position`. Raises Unavailable."""
+        place = Cursor(page.snapshot.revision, page.snapshot.stamp, page.ground.now, position)
+        return await self._cursors.seal(page.call, place)
