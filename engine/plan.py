@@ -28,8 +28,8 @@ from schema.rewrite import (
     Union,
 )
 
-# A computed relation is resolved in place while the program stays this small; beyond, and where
-# relations are mutually recursive, it stays a goal of its own, which is shared, not copied.
+# Computed relations are resolved in place while they add no more nodes than this. Beyond, and where
+# relations are mutually recursive, each stays a goal of its own, which is shared, not copied.
 _MAX_INLINED = 64
 
 Forms = frozenset[tuple[str, bool]]
@@ -124,7 +124,6 @@ class Program:
     step: Step = field(default_factory=Never)
     probes: list[tuple[str, bool]] = field(default_factory=list)
     scans: list[tuple[str, bool]] = field(default_factory=list)
-    size: int = 0
 
 
 class Plan:
@@ -225,6 +224,7 @@ class _Compiler:
         self._type = planner.schema.object_types[object_type]
         self._program = Program()
         self._inside: list[str] = []
+        self._inlined = 0
 
     def compile(self, name: str, rewrite: Rewrite) -> Program:
         self._program.step = self._named(name, rewrite)
@@ -240,7 +240,6 @@ class _Compiler:
         return step
 
     def _step(self, rewrite: Rewrite, name: str) -> Step:
-        self._program.size += 1
         match rewrite:
             case This():
                 return self._direct(self._type.relations[name])
@@ -265,10 +264,12 @@ class _Compiler:
         plan = self._planner.plan(self._type.name, name)
         if plan is None:
             return Never()
-        if name in self._inside or self._program.size > _MAX_INLINED:
-            return Goal(plan)
         rewrite = self._type.rewrite_of(name)
         assert rewrite is not None  # it has a plan
+        size = _size(rewrite)
+        if name in self._inside or self._inlined + size > _MAX_INLINED:
+            return Goal(plan)
+        self._inlined += size
         return self._named(name, rewrite)
 
     def _direct(self, relation: Relation) -> Step:
@@ -321,6 +322,20 @@ def _forms(relation: Relation, *, usersets: bool) -> dict[tuple[str, str], Forms
             traits = found.setdefault((allowed.type, allowed.relation), set())
             traits.add((allowed.caveat, allowed.expiration))
     return {kind: frozenset(traits) for kind, traits in found.items()}
+
+
+def _size(rewrite: Rewrite) -> int:
+    """The nodes of a rewrite; counted no further than what is surely too large to inline."""
+    todo = [rewrite]
+    for node in todo:
+        match node:
+            case Union(children=children) | Intersection(children=children):
+                todo.extend(children[:_MAX_INLINED])
+            case Exclusion(base=base, subtracted=subtracted):
+                todo += base, subtracted
+        if len(todo) > _MAX_INLINED:
+            break
+    return len(todo)
 
 
 def _index(items: list[tuple[str, bool]], item: tuple[str, bool]) -> int:

@@ -43,7 +43,11 @@ class Counting:
     @property
     def asked(self) -> list[Probe | Scan]:
         """Every probe and scan so far."""
-        return [one for probes, scans in self.rounds for one in (*probes, *scans)]
+        found: list[Probe | Scan] = []
+        for probes, scans in self.rounds:
+            found += probes
+            found += scans
+        return found
 
     @property
     def relations(self) -> set[str]:

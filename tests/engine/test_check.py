@@ -150,8 +150,8 @@ async def test_a_no_ends_the_search() -> None:
       permission seen = needed - viewer
     }
     """
-    tuples = [*(nest(n, n + 1) for n in range(100)), "document:1#viewer@group:0#member"]
-    world = await setting(schema, tuples)
+    deep = [nest(n, n + 1) for n in range(100)]
+    world = await setting(schema, [*deep, parse_tuple("document:1#viewer@group:0#member")])
     assert await world.says("document:1#view@user:ann", "document:1#seen@user:ann") == [
         "denied",
         "denied",
@@ -160,13 +160,16 @@ async def test_a_no_ends_the_search() -> None:
 
 
 async def test_one_check_decided_does_not_end_the_search_for_another() -> None:
-    tuples = [
-        *(nest(n, n + 1) for n in range(20)),
-        "group:20#member@user:ann",
-        "document:1#viewer@user:ann",
-        "document:1#viewer@group:0#member",
-        "document:2#viewer@group:0#member",
-    ]
+    tuples = [nest(n, n + 1) for n in range(20)]
+    tuples += map(
+        parse_tuple,
+        (
+            "group:20#member@user:ann",
+            "document:1#viewer@user:ann",
+            "document:1#viewer@group:0#member",
+            "document:2#viewer@group:0#member",
+        ),
+    )
     world = await setting(GROUPS, tuples)
     asked = [f"document:{n}#view@user:ann" for n in (1, 2, 3)]
     assert await world.says(*asked) == ["allowed", "allowed", "denied"]
