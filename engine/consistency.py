@@ -1,4 +1,4 @@
-"""Which snapshot an answer is computed at (DESIGN D5, D6; docs/consistency.md).
+"""Which snapshot an answer is computed at (docs/consistency.md).
 
 The rule that everything here keeps: a head is *as of* the moment when the read that found it
 began, for all that was committed before that moment is in it. Staleness is measured from there.
@@ -32,7 +32,7 @@ _FIELD = "consistency"
 
 
 class Chosen(NamedTuple):
-    """The snapshot that every read of a request uses, and the request's `now` (DESIGN D13)."""
+    """The snapshot that every read of a request uses, and the request's `now`."""
 
     snapshot: Snapshot
     now: datetime

@@ -1,4 +1,4 @@
-"""Sealed cursors: where a list goes on, and at which snapshot and time (DESIGN D5, D13).
+"""Sealed cursors: where a list goes on, and at which snapshot and time.
 
 A cursor is readable by its holder but not writable: HMAC-SHA256 seals it together with the call it
 belongs to, so that it opens only for the same store, call and arguments. The secrets live in

@@ -1,6 +1,6 @@
 """The answer to a check: allowed, denied, or conditional on context that was not given.
 
-Doubt of any other kind (a limit, a timeout, a fault) is an error and never a Decision (DESIGN D3).
+Doubt of any other kind (a limit, a timeout, a fault) is an error and never a Decision.
 """
 
 from __future__ import annotations

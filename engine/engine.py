@@ -68,7 +68,7 @@ def utcnow() -> datetime:
 class Engine:
     """Answers every question about the stores in one storage.
 
-    `clock` gives the `now` of writes; checks take theirs from `freshness` (DESIGN D13).
+    `clock` gives the `now` of writes; checks take theirs from `freshness`.
     """
 
     def __init__(

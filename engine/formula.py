@@ -5,9 +5,9 @@ allow it (Kleene's logic: a yes decides a union, a no an intersection), so the s
 early and never has to look where no answer depends on it. `UNKNOWN` stands for a condition whose
 context is missing and for an error alike; which of them it was is asked once, at the end, and only
 if the answer is still unknown: errors and missing names then come from every unknown part, so the
-answer does not depend on the order of the search (DESIGN D3).
+answer does not depend on the order of the search.
 
-Data may be cyclic (DESIGN D14). When nothing is left to read, `settle` gives the nodes on cycles
+Data may be cyclic. When nothing is left to read, `settle` gives the nodes on cycles
 their well-founded value (Van Gelder, Ross and Schlipf 1991): what only supports itself is denied;
 what depends on its own absence stays unknown and is an error that names the cycle.
 """

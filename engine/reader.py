@@ -1,4 +1,4 @@
-"""The few batched reads that evaluation needs, all at one snapshot (DESIGN D2).
+"""The few batched reads that evaluation needs, all at one snapshot.
 
 An evaluator gathers what its whole frontier needs and asks once a round, so that over a network
 the number of round trips grows with the depth of the graph and not with its size.

@@ -18,7 +18,7 @@ from engine.tuples import Object, RelationTuple, Subject
 
 @dataclass(frozen=True, slots=True)
 class MinimizeLatency:
-    """The newest snapshot this node knows; at most the staleness bound old (DESIGN D5)."""
+    """The newest snapshot this node knows; at most the staleness bound old."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ async def collect(
 ) -> int:
     """Tend one store, or all of them when `store` is None, in bounded steps; the rows removed.
 
-    Expired tuples go by an ordinary revision, so that Watch tells of them (DESIGN D13).
+    Expired tuples go by an ordinary revision, so that Watch tells of them.
     """
     removed = 0
     async for record in _chosen(storage, store, limits):

@@ -1,6 +1,6 @@
 """Objects, subjects and relation tuples: values, their string form, and what ids may hold.
 
-String form (DESIGN D12): `type:id#relation@type:id[#relation]`, then the suffixes `[caveat]`,
+String form: `type:id#relation@type:id[#relation]`, then the suffixes `[caveat]`,
 `[caveat:{json}]` and `[expiration:RFC3339]`. The type ends at the first `:`; `#...` after a subject
 means no subject relation. Ids are never normalised or case-folded: identity is bytes.
 """

@@ -1,4 +1,4 @@
-"""Zookies: opaque tokens for one revision of one store (DESIGN D5; Zanzibar paper §2.2).
+"""Zookies: opaque tokens for one revision of one store (Zanzibar paper §2.2).
 
 Layout, big-endian, then URL-safe base64 without padding: version (1 byte), store id (16), revision
 (8), stamp (8), CRC-32 of all before it (4). The checksum catches slips of the hand, not forgery: a

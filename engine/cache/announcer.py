@@ -1,4 +1,4 @@
-"""What nodes tell each other about writes, beside the source of truth (DESIGN D6).
+"""What nodes tell each other about writes, beside the source of truth (docs/consistency.md).
 
 An announcer is believed in one direction only: it can make a node ask storage for a newer head, and
 it can wake a watcher early. It never supplies an answer, so its worst lie costs freshness within

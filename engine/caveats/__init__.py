@@ -1,4 +1,4 @@
-"""Caveats: CEL expressions over typed parameters, compiled once per schema (DESIGN D3).
+"""Caveats: CEL expressions over typed parameters, compiled once per schema.
 
 caveats = CaveatSet(schema)                             # SchemaTypeError with every problem
 stored = caveats.normalize_context("weekday", {...}, "updates.0.caveat.context")

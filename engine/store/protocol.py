@@ -1,7 +1,7 @@
 """What the engine asks of storage, at the level of meaning: tuples, revisions, snapshots.
 
 One `Storage` holds many stores (tenants). Each store has its own revisions 0, 1, 2, ... in commit
-order without gaps (DESIGN D4); revision 0 is the store as created, with no schema and no tuples.
+order without gaps; revision 0 is the store as created, with no schema and no tuples.
 Two implementations pass one contract suite: `memory` and `postgres`.
 
 Every method may raise Unavailable; methods that take a store id raise StoreNotFound when that

@@ -26,7 +26,7 @@ from tests.store.tenant import delete, touch
 
 ALICE = Subject("user", "alice")
 FORMS = ("direct", "group", "nested", "banned")
-# Forms whose removal is a write to the folder itself, which a check of it must see (DESIGN D6).
+# Forms whose removal is a write to the folder itself, which a check of it must see.
 _OWN_TUPLES = (FORMS.index("direct"), FORMS.index("banned"))
 WRITERS = 12
 _BATCH = 250

@@ -1,8 +1,8 @@
 """A storage that is wrong on purpose: its revisions come from a sequence, without the lock.
 
 Each write takes its number when it begins and becomes visible when it commits, so that a revision
-can appear below a head that others have seen already. This is the design that DESIGN D4 refuses;
-tests show that they would find it.
+can appear below a head that others have seen already. Locking the store's row prevents that; tests
+show that they would find it.
 """
 
 from __future__ import annotations

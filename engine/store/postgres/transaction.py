@@ -1,4 +1,4 @@
-"""The steps of a write transaction (DESIGN D4), each one statement, in the order they run.
+"""The steps of a write transaction, each one statement, in the order they run.
 
 lock -> recall -> require -> (what the request itself reads) -> take_revision -> remember
 """

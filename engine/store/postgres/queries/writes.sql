@@ -1,4 +1,4 @@
--- The write transaction (DESIGN D4), in the order it runs. READ COMMITTED: every statement after
+-- The write transaction, in the order it runs. READ COMMITTED: every statement after
 -- the lock sees all that was committed before the lock was granted.
 
 -- name: begin_write
