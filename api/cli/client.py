@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from api.cli.failure import ExitCode, Failure
+from api.cli.failure import ExitCode, Failure, hint_of
 from api.cli.options import DEFAULT_TIMEOUT, DEFAULT_URL, Options
 
 JsonObject = dict[str, Any]
@@ -181,10 +181,11 @@ class Server:
         message = str(problem.get("detail") or problem.get("title") or f"answered {known}")
         if problem.get("field"):
             message = f"{problem['field']}: {message}"
-        message = "\n".join([message, *map(_listed, problem.get("errors") or ())])
+        named = [f"  {item}" for item in problem.get("tuples") or ()]
+        message = "\n".join([message, *named, *map(_listed, problem.get("errors") or ())])
         hint = _HINTS.get(known) or _CODE_HINTS.get(code, "")
         if problem.get("expected") and known in _WRONG_INPUT and not hint:
-            hint = f"expected {problem['expected']}"
+            hint = hint_of(str(problem["expected"]))
         return Failure(
             message,
             exit_code=_exit_code(known),

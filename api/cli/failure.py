@@ -40,3 +40,8 @@ class Failure(Exception):
         self.code = code
         self.hint = hint
         self.details = dict(details or {})
+
+
+def hint_of(expected: str) -> str:
+    """An error's `expected`, as a sentence for a person."""
+    return expected if not expected or expected.startswith("did you") else f"expected {expected}"

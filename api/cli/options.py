@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from api.cli.failure import ExitCode, Failure
+from api.cli.failure import ExitCode, Failure, hint_of
 from api.cli.output import Output
 from engine.errors import EngineError
 
@@ -153,8 +153,7 @@ def _as_failure(error: Failure | EngineError | OSError) -> Failure:
     if isinstance(error, Failure):
         return error
     if isinstance(error, EngineError):
-        expected = f"expected {error.expected}" if error.expected else ""
-        return Failure(error.message, code=error.code, hint=expected)
+        return Failure(error.message, code=error.code, hint=hint_of(error.expected))
     where = f"`{error.filename}`: " if error.filename else ""
     return Failure(f"{where}{error.strerror or error}", code="file", exit_code=ExitCode.USAGE)
 

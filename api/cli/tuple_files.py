@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from api.cli.failure import Failure
+from api.cli.failure import Failure, hint_of
 from api.native.decode import Problems, decode_tuple
 from engine.errors import EngineError
 from engine.jsontext import parse_json
@@ -93,8 +93,9 @@ def parse_line(line: bytes, where: str) -> RelationTuple | None:
         raise Failure(f"{where}: not UTF-8") from None
     except EngineError as error:
         field = f"{error.field}: " if text.startswith("{") and error.field else ""
-        hint = f"expected {error.expected}" if error.expected else ""
-        raise Failure(f"{where}: {field}{error.message}", code=error.code, hint=hint) from None
+        raise Failure(
+            f"{where}: {field}{error.message}", code=error.code, hint=hint_of(error.expected)
+        ) from None
 
 
 def from_json(value: Any) -> RelationTuple:
