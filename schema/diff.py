@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import TypeVar
 
 from schema.model import (
     Caveat,
@@ -15,6 +17,8 @@ from schema.model import (
     Schema,
     SubjectType,
 )
+
+T = TypeVar("T")
 
 
 class ChangeKind(StrEnum):
@@ -102,32 +106,58 @@ def diff_schemas(old: Schema, new: Schema) -> tuple[SchemaChange, ...]:
     removed and added. The order of declarations is no part of a schema, nor are the types that a
     permission is annotated with, which cannot change an answer.
     """
-    return (*_object_types(old, new), *_caveats(old, new))
+    object_types = _each(
+        (old.object_types, new.object_types),
+        (ChangeKind.DEFINITION_ADDED, ChangeKind.DEFINITION_REMOVED),
+        SchemaChange,
+        _object_type,
+    )
+    caveats = _each(
+        (old.caveats, new.caveats),
+        (ChangeKind.CAVEAT_ADDED, ChangeKind.CAVEAT_REMOVED),
+        lambda kind, name: SchemaChange(kind, caveat=name),
+        _caveat,
+    )
+    return (*object_types, *caveats)
 
 
-def _object_types(old: Schema, new: Schema) -> Iterator[SchemaChange]:
-    for name in sorted({*old.object_types, *new.object_types}):
-        before, after = old.object_types.get(name), new.object_types.get(name)
+def _each(
+    both: tuple[Mapping[str, T], Mapping[str, T]],
+    kinds: tuple[ChangeKind, ChangeKind],
+    named: Callable[[ChangeKind, str], SchemaChange],
+    changes: Callable[[T, T], Iterator[SchemaChange]],
+) -> Iterator[SchemaChange]:
+    """By name, what was added or removed as a whole, and the changes within what is in both."""
+    old, new = both
+    added, removed = kinds
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
         if before is None:
-            yield SchemaChange(ChangeKind.DEFINITION_ADDED, name)
+            yield named(added, name)
         elif after is None:
-            yield SchemaChange(ChangeKind.DEFINITION_REMOVED, name)
+            yield named(removed, name)
         else:
-            if before.doc != after.doc:
-                yield SchemaChange(ChangeKind.DEFINITION_DOC_CHANGED, name)
-            yield from _relations(before, after)
-            yield from _permissions(before, after)
+            yield from changes(before, after)
 
 
-def _relations(old: ObjectType, new: ObjectType) -> Iterator[SchemaChange]:
-    for name in sorted({*old.relations, *new.relations}):
-        before, after = old.relations.get(name), new.relations.get(name)
-        if before is None:
-            yield SchemaChange(ChangeKind.RELATION_ADDED, old.name, name)
-        elif after is None:
-            yield SchemaChange(ChangeKind.RELATION_REMOVED, old.name, name)
-        else:
-            yield from _relation(old.name, before, after)
+def _object_type(old: ObjectType, new: ObjectType) -> Iterator[SchemaChange]:
+    def of_this(kind: ChangeKind, name: str) -> SchemaChange:
+        return SchemaChange(kind, old.name, name)
+
+    if old.doc != new.doc:
+        yield SchemaChange(ChangeKind.DEFINITION_DOC_CHANGED, old.name)
+    yield from _each(
+        (old.relations, new.relations),
+        (ChangeKind.RELATION_ADDED, ChangeKind.RELATION_REMOVED),
+        of_this,
+        partial(_relation, old.name),
+    )
+    yield from _each(
+        (old.permissions, new.permissions),
+        (ChangeKind.PERMISSION_ADDED, ChangeKind.PERMISSION_REMOVED),
+        of_this,
+        partial(_permission, old.name),
+    )
 
 
 def _relation(object_type: str, old: Relation, new: Relation) -> Iterator[SchemaChange]:
@@ -142,33 +172,11 @@ def _relation(object_type: str, old: Relation, new: Relation) -> Iterator[Schema
         yield SchemaChange(ChangeKind.SUBJECT_TYPE_ADDED, object_type, old.name, subject_type)
 
 
-def _permissions(old: ObjectType, new: ObjectType) -> Iterator[SchemaChange]:
-    for name in sorted({*old.permissions, *new.permissions}):
-        before, after = old.permissions.get(name), new.permissions.get(name)
-        if before is None:
-            yield SchemaChange(ChangeKind.PERMISSION_ADDED, old.name, name)
-        elif after is None:
-            yield SchemaChange(ChangeKind.PERMISSION_REMOVED, old.name, name)
-        else:
-            yield from _permission(old.name, before, after)
-
-
 def _permission(object_type: str, old: Permission, new: Permission) -> Iterator[SchemaChange]:
     if old.doc != new.doc:
         yield SchemaChange(ChangeKind.PERMISSION_DOC_CHANGED, object_type, old.name)
     if old.rewrite != new.rewrite:
         yield SchemaChange(ChangeKind.PERMISSION_EXPRESSION_CHANGED, object_type, old.name)
-
-
-def _caveats(old: Schema, new: Schema) -> Iterator[SchemaChange]:
-    for name in sorted({*old.caveats, *new.caveats}):
-        before, after = old.caveats.get(name), new.caveats.get(name)
-        if before is None:
-            yield SchemaChange(ChangeKind.CAVEAT_ADDED, caveat=name)
-        elif after is None:
-            yield SchemaChange(ChangeKind.CAVEAT_REMOVED, caveat=name)
-        else:
-            yield from _caveat(before, after)
 
 
 def _caveat(old: Caveat, new: Caveat) -> Iterator[SchemaChange]:

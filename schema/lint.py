@@ -45,7 +45,7 @@ def lint_schema(text: str) -> tuple[Problem, ...]:
     Raises SchemaSyntaxError or SchemaTypeError, as `parse_schema` does, for a text with errors.
     """
     document = parse_document(text)
-    schema, _ = checked(document)
+    schema = checked(document)
     silenced = _Silenced(document)
     walk = ArrowWalk(schema)
     found: dict[tuple[str, str, int], Problem] = {}

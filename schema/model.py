@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 
 from schema.rewrite import Rewrite, This
@@ -124,8 +123,3 @@ class Schema:
 
     object_types: Mapping[str, ObjectType] = field(default_factory=lambda: MappingProxyType({}))
     caveats: Mapping[str, Caveat] = field(default_factory=lambda: MappingProxyType({}))
-
-    @cached_property
-    def empty(self) -> bool:
-        """Whether the schema defines nothing."""
-        return not self.object_types and not self.caveats

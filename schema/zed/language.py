@@ -17,11 +17,11 @@ def parse_zed(text: str) -> Schema:
     Raises SchemaSyntaxError or SchemaTypeError with every problem of the text. What is wrong with
     the meaning is reported beside syntax errors only where these cannot be its cause.
     """
-    return checked(parse_document(text))[0]
+    return checked(parse_document(text))
 
 
-def checked(document: Document) -> tuple[Schema, Document]:
-    """Lower and typecheck `document`; raises as `parse_zed`."""
+def checked(document: Document) -> Schema:
+    """The schema of a parsed text, typechecked. Raises as `parse_zed`."""
     schema, declared = lower(document)
     meaning = ProblemList()
     meaning.extend(declared)
@@ -33,4 +33,4 @@ def checked(document: Document) -> tuple[Schema, Document]:
         raise SchemaSyntaxError(problems.in_order(), document.text)
     if len(meaning):
         raise SchemaTypeError(meaning.in_order(), document.text)
-    return schema, document
+    return schema

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
 
 import networkx as nx
 
@@ -25,7 +23,6 @@ from schema.zed.syntax import (
 MAX_MEMBERS = 100_000
 """How many relations and permissions a schema may have once its partials are spliced in."""
 
-T = TypeVar("T")
 Members = dict[str, RelationNode | PermissionNode]
 
 
@@ -87,6 +84,7 @@ class _Lowering:
                 self.definitions.append(node)
 
     def _declare(self, seen: dict[str, Span], name: str, span: Span) -> bool:
+        """Note a name, and a problem if it is there already; whether this is the first one."""
         first = seen.setdefault(name, span)
         if first is not span:
             message = f"{quote(name)} is already declared on line {first.line}"
@@ -106,7 +104,7 @@ class _Lowering:
                 if len(component) > 1 or graph.has_edge(name, name):
                     self._cycle(self.partials[name], component)
             for name in component:
-                self._spliced[name] = self._members(self.partials[name])
+                self._spliced[name] = self.members_of(self.partials[name])
 
     def _cycle(self, node: DefinitionNode, component: set[str]) -> None:
         for member in node.members:
@@ -116,9 +114,6 @@ class _Lowering:
 
     def members_of(self, node: DefinitionNode) -> Members:
         """The members of a definition by name, those of its partials among them."""
-        return self._members(node)
-
-    def _members(self, node: DefinitionNode) -> Members:
         members: Members = {}
         seen: dict[str, Span] = {}
         for member in node.members:
@@ -186,8 +181,10 @@ def _object_type(node: DefinitionNode, members: Members) -> ObjectType:
             permissions[name] = Permission(
                 name, member.rewrite, member.annotation, member.doc, member.name_span
             )
-    return ObjectType(node.name, _frozen(relations), _frozen(permissions), node.doc, node.name_span)
-
-
-def _frozen(mapping: dict[str, T]) -> Mapping[str, T]:
-    return MappingProxyType(mapping)
+    return ObjectType(
+        node.name,
+        MappingProxyType(relations),
+        MappingProxyType(permissions),
+        node.doc,
+        node.name_span,
+    )

@@ -181,7 +181,7 @@ def test_flag_words_are_names_without_their_flag() -> None:
 
 
 def test_a_flag_may_be_repeated() -> None:
-    assert parse_schema("use self\nuse self\n").empty
+    assert parse_schema("use self\nuse self\n") == Schema()
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "// only a comment", "\ufeff/* and another */"])
