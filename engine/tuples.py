@@ -280,9 +280,13 @@ def _parse_suffixes(text: str, field: str) -> tuple[str, str, datetime | None]:
 
 
 def _caveat_end(text: str) -> int:
-    """Where the `]` stands that closes `text[0]`; JSON strings and lists inside are skipped."""
-    depth, quoted, escaped = 0, False, False
-    for index, char in enumerate(text):
+    """Where the `]` stands that closes `text[0]`; JSON strings and lists inside are skipped, but
+    not in the name, which may hold a quote."""
+    closing, colon = text.find("]"), text.find(":")
+    if colon < 0 or closing < colon:
+        return closing
+    depth, quoted, escaped = 1, False, False
+    for index, char in enumerate(text[colon:], colon):
         if quoted:
             if escaped:
                 escaped = False
