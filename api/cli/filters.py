@@ -37,8 +37,8 @@ SubjectOption = Annotated[
 ]
 
 
-class Freshness(StrEnum):
-    """The consistency modes that take no time."""
+class Mode(StrEnum):
+    """The consistency modes."""
 
     MINIMIZE_LATENCY = "minimize_latency"
     FULLY_CONSISTENT = "fully_consistent"
@@ -48,7 +48,7 @@ class Freshness(StrEnum):
 
 
 ConsistencyOption = Annotated[
-    Freshness | None,
+    Mode | None,
     typer.Option(
         "--consistency",
         help="How fresh the answer must be (default: minimize_latency; at_least_as_fresh with "
@@ -65,21 +65,19 @@ TimeOption = Annotated[
 ]
 
 
-def consistency(
-    mode: Freshness | None, zookie: str | None, moment: str | None
-) -> str | dict[str, str]:
+def consistency(mode: Mode | None, zookie: str | None, moment: str | None) -> str | dict[str, str]:
     """The `consistency` of a request. Raises Failure for options that do not go together."""
     if zookie == "" or moment == "":
         # An unset variable in a script must not turn into a staler answer.
         raise Failure(f"{'--zookie' if zookie == '' else '--at-time'} is empty")
     if moment:
         parse_time(moment, "--at-time")
-    implied = Freshness.AT_LEAST_AS_FRESH if zookie else Freshness.MINIMIZE_LATENCY
+    implied = Mode.AT_LEAST_AS_FRESH if zookie else Mode.MINIMIZE_LATENCY
     if moment and not zookie:
-        implied = Freshness.AT_TIME
+        implied = Mode.AT_TIME
     chosen = mode or implied
-    wants_zookie = chosen in {Freshness.AT_LEAST_AS_FRESH, Freshness.AT_EXACT_SNAPSHOT}
-    wants_time = chosen is Freshness.AT_TIME
+    wants_zookie = chosen in {Mode.AT_LEAST_AS_FRESH, Mode.AT_EXACT_SNAPSHOT}
+    wants_time = chosen is Mode.AT_TIME
     if wants_zookie != bool(zookie) or wants_time != bool(moment):
         raise Failure(
             f"{chosen.value} does not go with these options",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 
 import typer
 
@@ -16,6 +14,7 @@ from api.cli.options import LOCAL, Run, command, root
 from api.cli.serve import serve
 from api.cli.validate import validate
 from api.cli.watch import watch
+from api.version import program_version
 
 app = typer.Typer(name="stonetown", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -29,10 +28,7 @@ def stonetown() -> None:
 @command(shared=LOCAL)
 def version(run: Run) -> None:
     """Print the version of this program."""
-    try:
-        number = installed_version("stonetown")
-    except PackageNotFoundError:
-        number = "unknown"
+    number = program_version()
     if run.output.as_json:
         run.output.json({"version": number})
     else:

@@ -196,8 +196,9 @@ class _Reading:
         return tuple(made)
 
     def _expected(self, node: Node | None) -> tuple[Located, ...]:
-        parts = self._mapping(node, "validation", None)
-        return tuple(Located(key, value.start_mark.line + 1, 1) for key, value in parts.items())
+        self._mapping(node, "validation", None)
+        keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
+        return tuple(self._text(key, "validation") for key in keys)
 
     def _mapping(
         self, node: Node | None, what: str, allowed: tuple[str, ...] | None
