@@ -34,7 +34,8 @@ class Operation:
     """One call: where it is, what it needs, what answers it, and how it is documented.
 
     `path` is relative to the store (`/check`), or absolute for the calls about stores. A `stream`
-    sends its own response; any other handler returns an Answer.
+    sends its own response; any other handler returns an Answer. One with `lines` does either: it
+    is a stream for those who accept lines of JSON.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Operation:
     status: int = 200
     writes: bool = False
     stream: bool = False
+    lines: bool = False
     idempotent: bool = False
 
 
@@ -70,6 +72,12 @@ class Call:
     stopping: Callable[[], Awaitable[Any]]
     deadline: float = 0.0
     patience: Patience | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is a stream."""
+        operation = self.operation
+        return operation.stream or (operation.lines and accepts_lines(self.headers))
 
     async def json(self) -> Any:
         """The body as strict JSON; from here on the deadline runs.
@@ -164,6 +172,11 @@ class Call:
                 expected="a whole number from 1",
             )
         self.deadline = min(self.deadline, int(value) / 1000)
+
+
+def accepts_lines(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the client asks for lines of JSON."""
+    return b"application/x-ndjson" in headers.get(b"accept", b"").lower()
 
 
 JSON_HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"),)

@@ -1,7 +1,7 @@
 """What stands around every call: request id, bounds, keys, the problem document, one count.
 
 Plain ASGI, one object per application. The native API's calls are found and answered here, in
-front of FastAPI, which keeps the documents and the service's own pages (DESIGN D8).
+front of FastAPI, which keeps the documents and the service's own pages.
 """
 
 from __future__ import annotations
@@ -172,8 +172,7 @@ class Front:
             await self._inner(scope, receive, send)
             return
         operation, store = self._find(path, scope["method"])
-        exchange.call, exchange.stream = operation.name, operation.stream
-        exchange.writes = operation.writes
+        exchange.call, exchange.writes = operation.name, operation.writes
         _authorize(principal, operation, store)
         call = Call(
             operation,
@@ -190,7 +189,8 @@ class Front:
             self._stopping.wait,
         )
         call.choose_deadline()
-        if operation.stream:
+        exchange.stream = call.streams
+        if call.streams:
             await self._stream(call)
         else:
             await self._answer(call)

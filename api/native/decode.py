@@ -131,6 +131,10 @@ class Members:
             )
         return value
 
+    def flag(self, name: str) -> bool:
+        """True or false; false when absent."""
+        return self._typed(name, bool, "`true` or `false`") or False
+
     def object(self, name: str) -> dict[str, Any]:
         """A JSON object; the empty one when absent."""
         return self._typed(name, dict, "an object") or {}

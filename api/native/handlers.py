@@ -38,7 +38,7 @@ async def check(call: Call) -> Answer:
     problems = Problems()
     body = Members(await call.json(), "", (*CHECK_FIELDS, "consistency"), problems)
     asked = _check(body, problems)
-    consistency = _consistency(body, problems)
+    consistency = consistency_of(body, problems)
     problems.raise_any()
     answer = await call.engine.check(call.store, asked, consistency, deadline=call.deadline)
     call.metrics.decided((answer.decision,))
@@ -53,7 +53,7 @@ async def check_batch(call: Call) -> Answer:
         _check(Members(item, f"checks[{index}]", CHECK_FIELDS, problems), problems)
         for index, item in enumerate(body.items("checks", required=True))
     ]
-    consistency = _consistency(body, problems)
+    consistency = consistency_of(body, problems)
     problems.raise_any()
     answer = await call.engine.check_batch(call.store, checks, consistency, deadline=call.deadline)
     call.metrics.decided(answer.results)
@@ -65,13 +65,14 @@ def _check(members: Members, problems: Problems) -> Check:
     relation = members.parsed("relation", relation_name)
     subject = members.parsed("subject", parse_subject)
     context = members.object("context")
-    contextual = _tuples(members, "contextual_tuples", problems)
+    contextual = tuples_of(members, "contextual_tuples", problems)
     if object_ is None or relation is None or subject is None:
         return None  # type: ignore[return-value]  # a problem is noted: this is never used
     return Check(object_, relation, subject, context, contextual)
 
 
-def _tuples(members: Members, name: str, problems: Problems) -> list[RelationTuple]:
+def tuples_of(members: Members, name: str, problems: Problems) -> list[RelationTuple]:
+    """The tuples of an array that may be absent."""
     decoded = (
         decode_tuple(item, f"{members.path(name)}[{index}]", problems)
         for index, item in enumerate(members.items(name))
@@ -79,7 +80,8 @@ def _tuples(members: Members, name: str, problems: Problems) -> list[RelationTup
     return [item for item in decoded if item is not None]
 
 
-def _consistency(members: Members, problems: Problems) -> Consistency:
+def consistency_of(members: Members, problems: Problems) -> Consistency:
+    """The member `consistency`."""
     return decode_consistency(members.get("consistency"), "consistency", problems)
 
 
@@ -89,7 +91,7 @@ async def expand(call: Call) -> Answer:
     body = Members(await call.json(), "", ("object", "relation", "consistency"), problems)
     object_ = body.parsed("object", parse_object)
     relation = body.parsed("relation", relation_name)
-    consistency = _consistency(body, problems)
+    consistency = consistency_of(body, problems)
     problems.raise_any()
     assert object_ is not None
     assert relation is not None
@@ -109,7 +111,7 @@ async def read(call: Call) -> Answer:
     wanted = decode_filter(body.required("filter"), "filter", problems)
     limit = body.optional_count("limit")
     cursor = body.optional_text("cursor")
-    consistency = _consistency(body, problems)
+    consistency = consistency_of(body, problems)
     problems.raise_any()
     answer = await call.engine.read(
         call.store, wanted, limit=limit, cursor=cursor, consistency=consistency

@@ -102,6 +102,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     told: dict[str, Any] = {"description": "The answer"}
     if operation.response is not None:
         kinds = ["application/json"]
+        if operation.lines:
+            kinds.append(_NDJSON)
         if operation.name == "export":
             kinds = [_NDJSON]
         if operation.name == "watch":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from api.auth import Right
 from api.calls import Operation
-from api.native import answers, handlers, transfer, watching, wire
+from api.native import answers, handlers, lookups, transfer, watching, wire
 from api.native.decode import FILTER_FIELDS
 
 STORES = "/v1/stores"
@@ -50,6 +50,37 @@ OPERATIONS: tuple[Operation, ...] = (
         "The userset tree of a relation or permission",
         wire.ExpandRequest,
         answers.ExpandAnswer,
+    ),
+    Operation(
+        "lookup_subjects",
+        "POST",
+        f"{STORE}/lookup/subjects",
+        Right.READ,
+        lookups.lookup_subjects,
+        "Who is a member of a relation or permission? In pages, or as lines of JSON",
+        wire.LookupSubjectsRequest,
+        answers.LookupSubjectsAnswer,
+        lines=True,
+    ),
+    Operation(
+        "count_subjects",
+        "POST",
+        f"{STORE}/lookup/subjects/count",
+        Right.READ,
+        lookups.count_subjects,
+        "How many are members of a relation or permission?",
+        wire.CountSubjectsRequest,
+        answers.CountSubjectsAnswer,
+    ),
+    Operation(
+        "lookup_permissions",
+        "POST",
+        f"{STORE}/lookup/permissions",
+        Right.CHECK,
+        lookups.lookup_permissions,
+        "What may a subject do on an object?",
+        wire.LookupPermissionsRequest,
+        answers.LookupPermissionsAnswer,
     ),
     Operation(
         "read",

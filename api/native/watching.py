@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from api.asgi import ClientGone
-from api.calls import Call
+from api.calls import Call, accepts_lines
 from api.errors import describe
 from api.native import render
 from api.native.decode import Problems, relation_name
@@ -42,8 +42,7 @@ async def watch(call: Call) -> None:
         relations=relations,
         heartbeat=call.settings.watch_heartbeat,
     )
-    lines = b"application/x-ndjson" in call.headers.get(b"accept", b"").lower()
-    watcher = _Watcher(call, events, after, lines=lines)
+    watcher = _Watcher(call, events, after, lines=accepts_lines(call.headers))
     await watcher.run()
 
 

@@ -176,6 +176,42 @@ class ExpandRequest(BaseModel):
     consistency: Consistency = "minimize_latency"
 
 
+class CountSubjectsRequest(BaseModel):
+    """Count the subjects of one form that are members: of a type, and of a subject relation or of
+    none. `candidates` are ids; given, nothing else is looked at."""
+
+    model_config = example(
+        {"object": "document:readme", "relation": "view", "subject_type": "user"}
+    )
+    object: str
+    relation: str
+    subject_type: str
+    subject_relation: str = ""
+    context: dict[str, Any] = {}
+    contextual_tuples: list[TupleInput] = []
+    candidates: list[str] | None = None
+    consistency: Consistency = "minimize_latency"
+
+
+class LookupSubjectsRequest(CountSubjectsRequest):
+    """List them, sorted by id, the wildcard first."""
+
+    limit: int | None = None
+    cursor: str | None = None
+
+
+class LookupPermissionsRequest(BaseModel):
+    """Ask for everything that a subject may do on an object."""
+
+    model_config = example({"object": "document:readme", "subject": "user:ann"})
+    object: str
+    subject: str
+    context: dict[str, Any] = {}
+    contextual_tuples: list[TupleInput] = []
+    include_relations: bool = False
+    consistency: Consistency = "minimize_latency"
+
+
 class SchemaRequest(BaseModel):
     """Replace the schema."""
 

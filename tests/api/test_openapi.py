@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.native import decode, handlers, wire
+from api.native import decode, handlers, lookups, wire
 from api.native.operations import OPERATIONS
 from tests.api.serving import NDJSON, Served, serving
 
@@ -83,6 +83,9 @@ def test_the_documented_members_are_those_that_are_read() -> None:
     assert members(wire.WriteRequest) == {"updates", "preconditions", "metadata"}
     assert members(wire.DeleteRequest) == {"filter", "preconditions", "limit", "metadata"}
     assert members(wire.ExpandRequest) == {"object", "relation", "consistency"}
+    assert members(wire.LookupSubjectsRequest) == set(lookups.SUBJECTS_FIELDS)
+    assert members(wire.CountSubjectsRequest) == set(lookups.COUNT_FIELDS)
+    assert members(wire.LookupPermissionsRequest) == set(lookups.PERMISSIONS_FIELDS)
     assert members(wire.SchemaRequest) == {"schema", "language", "metadata"}
 
 
@@ -93,6 +96,9 @@ async def test_answers_have_the_documented_members(served: Served) -> None:
         "check": question,
         "check_batch": {"checks": [question]},
         "expand": {"object": "document:a", "relation": "view"},
+        "lookup_subjects": {"object": "document:a", "relation": "view", "subject_type": "user"},
+        "count_subjects": {"object": "document:a", "relation": "view", "subject_type": "user"},
+        "lookup_permissions": {"object": "document:a", "subject": "user:ann"},
         "read": {"filter": {"object_type": "document"}},
         "write": {"updates": [{"op": "touch", "tuple": "document:b#viewer@user:ann"}]},
         "delete": {"filter": {"object_id": "b"}},
