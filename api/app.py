@@ -18,11 +18,11 @@ from api.front import Front
 from api.native import openapi
 from api.settings import Settings
 from api.telemetry import CONTENT_TYPE, Metrics
+from api.version import program_version
 from engine.engine import Engine
 from engine.errors import EngineError
 
 TITLE = "Stonetown"
-VERSION = "0.1.0"
 _READY_FOR = 1.0
 _PING_SECONDS = 2.0
 
@@ -93,7 +93,7 @@ def _pages(engine: Engine, settings: Settings, metrics: Metrics) -> FastAPI:
     """Health, metrics and documents."""
     app = FastAPI(
         title=TITLE,
-        version=VERSION,
+        version=program_version(),
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
@@ -157,7 +157,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(
             title=TITLE,
-            version=VERSION,
+            version=app.version,
             description="Relationship-based authorization: relation tuples, checks, zookies.",
             routes=app.routes,
         )
