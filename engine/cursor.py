@@ -17,10 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from engine.cache.shared import SharedRead, elapsed
-from engine.digest import digest, encoded
+from engine.digest import encoded
 from engine.errors import InvalidCursor
-
-__all__ = ["Call", "Cursor", "Cursors", "SecretSource", "digest"]
 
 _VERSION = b"\x01"
 _SEAL_BYTES = 32
@@ -41,7 +39,7 @@ class SecretSource(Protocol):
 
 
 class Call(NamedTuple):
-    """What a cursor is bound to: `arguments` is the `digest` of every argument except the limit.
+    """What a cursor is bound to: `arguments` is the digest (`engine.digest`) of all but the limit.
 
     `store_id` is "" for lists that belong to no store.
     """

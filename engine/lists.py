@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from engine.consistency import Freshness
-from engine.cursor import Call, Cursor, Cursors, digest
+from engine.cursor import Call, Cursor, Cursors
+from engine.digest import digest
 from engine.errors import LimitExceeded
 from engine.limits import Limits
 from engine.requests import Consistency, ReadAnswer

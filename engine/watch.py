@@ -6,7 +6,7 @@ costs no memory, and one too slow for the history window ends with SnapshotExpir
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 
 from engine.consistency import Freshness
@@ -18,8 +18,6 @@ from engine.zookie import encode
 
 _BATCH = 1_000
 _HEARTBEAT_SECONDS = 5.0
-
-Wait = Callable[[float], Awaitable[None]]
 
 
 async def watch(

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import evolve
 from engine.consistency import Freshness
-from engine.cursor import digest
+from engine.digest import digest
 from engine.limits import Limits
 from engine.lists import check_limit
 from engine.requests import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -159,10 +158,6 @@ def event(item: WatchEvent) -> Json:
     return {
         "zookie": item.zookie,
         "updates": [{"op": str(op), "tuple": tuple_(changed)} for op, changed in item.changes],
-        "metadata": _plain(item.metadata),
+        "metadata": dict(item.metadata),
         "schema_changed": item.schema_changed,
     }
-
-
-def _plain(value: Mapping[str, Any]) -> Json:
-    return dict(value)

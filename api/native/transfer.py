@@ -72,7 +72,6 @@ class _Import:
         self._batch: dict[Any, Update] = {}
         self._numbers: list[int] = []
         self._bytes = 0
-        self._ended = False
 
     async def line(self, number: int, line: bytes) -> None:
         """Take one line. Raises what is wrong with it, with its number."""
