@@ -45,7 +45,7 @@ from engine.plan import (
     Step,
     Walk,
 )
-from engine.reader import Edge, Probe, Reader, Scan
+from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
@@ -238,7 +238,7 @@ class Evaluation:
         goal = self._goal(plan, edge.subject_id)
         return goal if holds == ALLOWED else all_of((holds, goal))
 
-    def holds(self, edge: Edge, forms: Forms) -> Value | None:
+    def holds(self, edge: Edge | ReverseEdge, forms: Forms) -> Value | None:
         """Whether the tuple holds: None if it is expired or not allowed by the schema, and so
         does not exist; else what its caveat says."""
         if (edge.caveat, edge.expires_at is not None) not in forms:

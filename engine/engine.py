@@ -19,6 +19,7 @@ from engine.cursor import Cursors
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
 from engine.limits import Limits
+from engine.lookup_objects import Objects
 from engine.lookup_permissions import lookup_permissions
 from engine.lookup_subjects import Subjects
 from engine.pages import Pages, Way
@@ -33,8 +34,11 @@ from engine.requests import (
     DeleteRequest,
     ExpandAnswer,
     FullyConsistent,
+    LookupObjects,
     LookupPermissions,
     LookupSubjects,
+    ObjectCount,
+    ObjectsAnswer,
     PermissionsAnswer,
     ReadAnswer,
     SchemaAnswer,
@@ -87,6 +91,7 @@ class Engine:
         self._cursors = Cursors(storage)
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
         self._subjects = Subjects(self._pages)
+        self._objects = Objects(self._pages, storage)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -248,6 +253,25 @@ class Engine:
             ground.compiled.schema, ground.reader, object, relation, ground.now, budget
         )
         return ExpandAnswer(tree, zookie)
+
+    async def lookup_objects(
+        self, store: str, asked: LookupObjects, way: Way | None = None
+    ) -> ObjectsAnswer:
+        """A page of the objects that a subject is a member of. Raises as `engine.lookup_objects`
+        says."""
+        return await self._objects.page(store, asked, way or Way())
+
+    def stream_objects(
+        self, store: str, asked: LookupObjects, way: Way | None = None
+    ) -> AsyncIterator[ObjectsAnswer]:
+        """All the pages of `lookup_objects`, for the cost of one."""
+        return self._objects.stream(store, asked, way or Way())
+
+    async def count_objects(
+        self, store: str, asked: LookupObjects, way: Way | None = None
+    ) -> ObjectCount:
+        """How many objects `lookup_objects` would list."""
+        return await self._objects.count(store, asked, way or Way())
 
     async def lookup_subjects(
         self, store: str, asked: LookupSubjects, way: Way | None = None

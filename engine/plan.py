@@ -275,7 +275,7 @@ class _Compiler:
     def _direct(self, relation: Relation) -> Step:
         form = self._planner.form
         usersets: dict[tuple[str, str], tuple[Forms, Plan]] = {}
-        for kind, forms in _forms(relation, usersets=True).items():
+        for kind, forms in allowed_forms(relation, usersets=True).items():
             plan = self._planner.plan(*kind)
             if plan is not None:
                 usersets[kind] = (forms, plan)
@@ -304,7 +304,7 @@ class _Compiler:
         relation = self._type.relations[arrow.relation]
         targets = {
             kind: (forms, self._planner.target(kind[0], arrow.target))
-            for kind, forms in _forms(relation, usersets=False).items()
+            for kind, forms in allowed_forms(relation, usersets=False).items()
         }
         if all(plan is None for _, plan in targets.values()):
             return Never()
@@ -314,7 +314,7 @@ class _Compiler:
         return _index(self._program.scans, (relation, only_usersets))
 
 
-def _forms(relation: Relation, *, usersets: bool) -> dict[tuple[str, str], Forms]:
+def allowed_forms(relation: Relation, *, usersets: bool) -> dict[tuple[str, str], Forms]:
     """The forms a relation allows by (subject type, subject relation), wildcards left out."""
     found: dict[tuple[str, str], set[tuple[str, bool]]] = {}
     for allowed in relation.subject_types:

@@ -294,3 +294,46 @@ class PermissionsAnswer:
     permissions: tuple[tuple[str, Decision], ...]
     gaps: tuple[Gap, ...]
     zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookupObjects:
+    """Of which objects of these types is `subject` a member by `relation`?
+
+    `candidates` are ids if only those are of interest; the rest is as in `Check`.
+    """
+
+    types: Sequence[str]
+    relation: str
+    subject: Subject
+    context: Mapping[str, Any] = field(default_factory=dict)
+    contextual_tuples: Sequence[RelationTuple] = ()
+    candidates: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """An object, and what a check of it says: allowed or conditional."""
+
+    object: Object
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsAnswer:
+    """One page, sorted by type and id. `cursor` is None when there is nothing to go on with."""
+
+    objects: tuple[FoundObject, ...]
+    cursor: str | None
+    gaps: tuple[Gap, ...]
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCount:
+    """How many objects of each verdict a list has."""
+
+    allowed: int
+    conditional: int
+    gaps: tuple[Gap, ...]
+    zookie: str

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engine.caveats import CaveatSet
+from engine.entrances import Entrances
 from engine.errors import SchemaNotFound, SchemaRefused, UnknownRelation, UnknownType
-from engine.plan import Plans
+from engine.plan import Plans, SubjectForm
 from engine.store.protocol import Snapshot, Storage
 from schema import parse_schema
 from schema.errors import SchemaError
@@ -31,6 +32,17 @@ class CompiledSchema:
     def plans(self) -> Plans:
         """The plans of this schema."""
         return Plans(self.schema)
+
+    @cached_property
+    def _entrances(self) -> dict[SubjectForm, Entrances]:
+        return {}
+
+    def entrances(self, form: SubjectForm) -> Entrances:
+        """The ways in for a form of subject, which must be in the schema."""
+        found = self._entrances.get(form)
+        if found is None:
+            found = self._entrances[form] = Entrances(self.plans.for_subject(*form))
+        return found
 
     def object_type(self, name: str, field: str) -> ObjectType:
         """The object type of this name. Raises UnknownType naming `field`."""

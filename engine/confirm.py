@@ -1,0 +1,94 @@
+"""What a lookup asks of the evaluator: does this tuple hold, and is the subject a member there?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engine.caveats import Bound
+from engine.check import Budget, Evaluation, decided, evaluate
+from engine.decision import Decision
+from engine.errors import BudgetExceeded, EngineError, InvalidContext
+from engine.formula import ALLOWED, DENIED
+from engine.limits import Limits
+from engine.plan import Forms, Plan
+from engine.reader import Reader, ReverseEdge
+from engine.tuples import Subject
+
+_FEWER = 8
+
+
+class Confirmation:
+    """Checks of one subject on behalf of one lookup, which ends at `deadline` (`perf_counter`)."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        bound: Bound,
+        now: datetime,
+        reader: Reader,
+        limits: Limits,
+        deadline: float,
+    ) -> None:
+        self.subject = subject
+        self.deadline = deadline
+        self._bound = bound
+        self._now = now
+        self._reader = reader
+        self._limits = limits
+        self._tuples = Evaluation(subject, bound, now)
+
+    def condition(self, edge: ReverseEdge, forms: Forms) -> bool | None:
+        """Whether a tuple of these allowed forms holds: True, None for not at all, and False if
+        that hangs on missing context or ends in an error."""
+        holds = self._tuples.holds(edge, forms)
+        return None if holds is None or holds == DENIED else holds == ALLOWED
+
+    def budget(self) -> Budget:
+        """What one step of the lookup may cost. Raises BudgetExceeded after the deadline."""
+        limits = self._limits
+        made = Budget(limits.evaluation_reads, limits.evaluation_nodes, self.deadline)
+        made.check_time()
+        return made
+
+    async def decide(
+        self, asked: Sequence[tuple[Plan, str]]
+    ) -> tuple[list[Decision | EngineError], BudgetExceeded | None]:
+        """The results of the first checks, in order; of all of them unless the time ran out.
+
+        One that uses up the budget of a step by itself has that as its error. Raises
+        InvalidContext, which is the request's fault and not the candidate's.
+        """
+        results: list[Decision | EngineError] = []
+        at_once = len(asked)
+        while len(results) < len(asked):
+            part = asked[len(results) : len(results) + at_once]
+            found, stopped = await self._decide_together(part)
+            results += found
+            if stopped is not None and stopped.extra["budget"] == "milliseconds":
+                return results, stopped
+            if stopped is not None and not found:
+                if at_once == 1:
+                    results.append(stopped)
+                at_once = max(1, at_once // _FEWER)
+        return results, None
+
+    async def _decide_together(
+        self, asked: Sequence[tuple[Plan, str]]
+    ) -> tuple[list[Decision | EngineError], BudgetExceeded | None]:
+        evaluation = Evaluation(self.subject, self._bound, self._now)
+        roots = [evaluation.ask(plan, id_) for plan, id_ in asked]
+        stopped = None
+        try:
+            await evaluate([evaluation], self._reader, self.budget())
+        except BudgetExceeded as error:
+            stopped = error
+        results: list[Decision | EngineError] = []
+        for root in roots:
+            if stopped is not None and root.value is None:
+                break
+            result = decided(root)
+            if isinstance(result, InvalidContext):
+                raise result
+            results.append(result)
+        return results, stopped

@@ -1,0 +1,177 @@
+"""The entries of one lookup of objects at one snapshot, in order, as far as they are asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from engine.asking import Ground, checked_context, checked_overlay
+from engine.candidates import Approach, Candidate, Candidates, approach
+from engine.confirm import Confirmation
+from engine.decision import ALLOWED, Decision, Verdict
+from engine.entrances import Place
+from engine.errors import BudgetExceeded, EngineError, InvalidRequest
+from engine.pages import Page
+from engine.plan import SubjectForm
+from engine.reach import Reach, Routes
+from engine.reader import ReverseReader
+from engine.requests import Gap, LookupObjects
+from engine.store.reverse_overlay import ReverseOverlayReader
+from engine.tuples import WILDCARD, Object, check_id
+from engine.write import check_count
+
+_CONFIRMED_AT_LEAST, _CONFIRMED_AT_MOST = 100, 2_000
+
+_Decided = tuple[Object, Decision | EngineError]
+
+
+class Listing:
+    """One question at one snapshot: its entries in order, as far as they are asked for.
+
+    `position` is where the list goes on after what `next` has returned; `stopped` is the budget
+    that ended the list early, if one did.
+    """
+
+    def __init__(
+        self, page: Page, asked: LookupObjects, reader: ReverseReader, at_once: int
+    ) -> None:
+        ground = page.ground
+        self._ids = checked_candidates(ground, asked)
+        overlay = checked_overlay(ground, asked.contextual_tuples, "contextual_tuples")
+        bound = ground.compiled.caveats.bind(asked.context)
+        form = SubjectForm(asked.subject.type, asked.subject.relation)
+        planner = ground.compiled.plans.for_subject(*form)
+        self.reach: Reach | None = None
+        self.position = self._start = page.position
+        self.stopped: BudgetExceeded | None = None
+        self._reader = ReverseOverlayReader(reader, overlay) if overlay else reader
+        self.confirmation = Confirmation(
+            asked.subject, bound, ground.now, self._reader, ground.limits, page.budget.deadline
+        )
+        self._routes = Routes(
+            ground.compiled.entrances(form),
+            [
+                (kind, asked.relation)
+                for kind in asked.types
+                if planner.plan(kind, asked.relation) is not None
+            ],
+        )
+        first = "" if page.position is None else page.position[0]
+        self._targets = deque(t for t in sorted(self._routes.targets) if t[0] >= first)
+        self._target: Place | None = None
+        self._at_once = at_once
+        self._examined = page.position
+        self._candidates: Candidates | None = None
+        self._part: Sequence[Candidate] = ()
+        self._ready: deque[_Decided] = deque()
+
+    async def begin(self, reach: Reach | None) -> None:
+        """Walk, unless that was done before or nothing is to be found by it."""
+        if self._ids is not None or reach is not None or not self._targets:
+            self.reach = reach
+            return
+        walk = Reach(self._routes)
+        try:
+            await walk.walk(self._reader, self.confirmation)
+            self.reach = walk
+        except BudgetExceeded as error:
+            self.stopped = error
+
+    async def next(self) -> _Decided | None:
+        """The next object that is not denied, or its error; None at the end."""
+        if not await self._fill():
+            self.position = self._examined
+            return None
+        object_, result = self._ready.popleft()
+        self.position = tuple(object_)
+        return object_, result
+
+    async def more(self) -> bool:
+        """Whether the list goes on after `position`."""
+        if await self._fill():
+            return True
+        self.position = self._examined
+        return self.stopped is not None and self.position != self._start
+
+    def told_stop(self) -> tuple[Gap, ...]:
+        """The budget that ended the list early, as a gap."""
+        return () if self.stopped is None else (Gap("", self.stopped),)
+
+    async def _fill(self) -> bool:
+        """Decide candidates until there is one to return. Whether there is."""
+        while not self._ready and self.stopped is None:
+            try:
+                if not self._part and not await self._read_on():
+                    break
+                await self._decide()
+            except BudgetExceeded as error:
+                self.stopped = error
+        return bool(self._ready)
+
+    async def _read_on(self) -> bool:
+        """Get the next candidates. Whether there are any."""
+        while True:
+            if self._candidates is not None:
+                self._part = await self._candidates.part(self._reader)
+                if self._part:
+                    return True
+            if not self._targets:
+                return False
+            self._target = self._targets.popleft()
+            after = ""
+            if self._start is not None and self._start[0] == self._target[0]:
+                after = self._start[1]
+            self._candidates = Candidates(
+                self._approach(self._target), after, self._at_once, self.confirmation
+            )
+
+    def _approach(self, target: Place) -> Approach:
+        if self._ids is not None:
+            return Approach(dict.fromkeys(self._ids, False), {})
+        assert self.reach is not None  # or the list is stopped
+        return approach(target, self.reach, self.confirmation.subject)
+
+    async def _decide(self) -> None:
+        """Decide some of the candidates at hand."""
+        assert self._target is not None  # the candidates are its
+        at_once = min(max(self._at_once, _CONFIRMED_AT_LEAST), _CONFIRMED_AT_MOST)
+        part, self._part = self._part[:at_once], self._part[at_once:]
+        plan = self._routes.plan(self._target)
+        asked = [(plan, id_) for id_, certain in part if not certain]
+        results, stopped = await self.confirmation.decide(asked)
+        answers = iter(results)
+        for id_, certain in part:
+            result = ALLOWED if certain else next(answers, None)
+            if result is None:
+                self.stopped = stopped
+                return
+            object_ = Object(self._target[0], id_)
+            self._examined = tuple(object_)
+            if isinstance(result, EngineError) or result.verdict is not Verdict.DENIED:
+                self._ready.append((object_, result))
+
+
+def checked_candidates(ground: Ground, asked: LookupObjects) -> list[str] | None:
+    """The candidates that were given. Raises what is wrong with the question."""
+    compiled, subject = ground.compiled, asked.subject
+    if not asked.types:
+        raise InvalidRequest("no type is asked for", field="types", expected="an object type")
+    for index, kind in enumerate(asked.types):
+        compiled.require(kind, asked.relation, f"types[{index}]", "relation")
+        if kind in asked.types[:index]:
+            raise InvalidRequest(
+                "it stands twice", field=f"types[{index}]", expected="each type once"
+            )
+    if subject.id == WILDCARD:
+        raise InvalidRequest(
+            "a wildcard is no subject to look for", field="subject", expected="one subject"
+        )
+    if subject.relation:
+        compiled.require(subject.type, subject.relation, "subject", "subject")
+    else:
+        compiled.object_type(subject.type, "subject")
+    checked_context(ground, asked.context, "context")
+    if asked.candidates is None:
+        return None
+    check_count(len(asked.candidates), ground.limits.checks, "candidates")
+    return [check_id(id_, f"candidates[{at}]") for at, id_ in enumerate(asked.candidates)]

@@ -1,0 +1,149 @@
+"""LookupObjects: of which objects is a subject a member?
+
+`engine.reach` walks backwards from the subject, guided by the schema (`engine.entrances`), and
+`engine.candidates` puts what it leads to in order; what is not certain by then is checked
+(`engine.listing`). Every page of a list is at one snapshot, and what a walk has found is kept for
+the next page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator
+from datetime import datetime
+from time import perf_counter
+
+from engine.decision import Decision, Verdict
+from engine.digest import Part
+from engine.jsontext import canonical_json
+from engine.listing import Listing
+from engine.pages import Page, Pages, Way
+from engine.reach import Reach
+from engine.requests import FoundObject, Gap, LookupObjects, ObjectCount, ObjectsAnswer
+from engine.store.protocol import Storage
+from engine.tuples import Object
+
+_NAME = "lookup_objects"
+_AT_ONCE = 5_000
+_GAPS_TOLD = 10
+_KEPT_OBJECTS = 100_000
+
+
+class Objects:
+    """Answers lookups of objects in pages, as a stream, and as numbers.
+
+    Every method raises UnknownType, UnknownRelation, InvalidRequest, LimitExceeded,
+    InvalidContext, what `Pages.open` raises and what the reader raises. A budget that is used up
+    is a gap in the answer.
+    """
+
+    def __init__(self, pages: Pages, storage: Storage) -> None:
+        self._pages = pages
+        self._storage = storage
+        self._kept = _KeptWalks(_KEPT_OBJECTS)
+
+    async def page(self, store: str, asked: LookupObjects, way: Way) -> ObjectsAnswer:
+        """One page."""
+        size = self._pages.size(way)
+        page, listing = await self._begin(store, asked, way, size + 1)
+        answer = await self._page(page, listing, size)
+        if answer.cursor is not None and listing.reach is not None:
+            self._kept.keep(_walk_key(page), listing.reach)
+        return answer
+
+    async def stream(
+        self, store: str, asked: LookupObjects, way: Way
+    ) -> AsyncIterator[ObjectsAnswer]:
+        """All pages after a cursor, of one walk; the deadline is the walk's, and each page's."""
+        size = self._pages.size(way)
+        page, listing = await self._begin(store, asked, way, _AT_ONCE)
+        while True:
+            answer = await self._page(page, listing, size)
+            yield answer
+            if answer.cursor is None or listing.stopped:
+                return
+            listing.confirmation.deadline = perf_counter() + self._pages.seconds(way)
+
+    async def count(self, store: str, asked: LookupObjects, way: Way) -> ObjectCount:
+        """How many entries the list has from the cursor on."""
+        page, listing = await self._begin(store, asked, way, _AT_ONCE)
+        counts: Counter[Verdict] = Counter()
+        gaps: list[Gap] = []
+        while (item := await listing.next()) is not None:
+            object_, result = item
+            if isinstance(result, Decision):
+                counts[result.verdict] += 1
+            elif len(gaps) < _GAPS_TOLD:
+                gaps.append(Gap(str(object_), result))
+        gaps += listing.told_stop()
+        numbers = (counts[Verdict.ALLOWED], counts[Verdict.CONDITIONAL])
+        return ObjectCount(*numbers, tuple(gaps), page.zookie)
+
+    async def _begin(
+        self, store: str, asked: LookupObjects, way: Way, at_once: int
+    ) -> tuple[Page, Listing]:
+        ids = asked.candidates or ()
+        named = tuple(Object(kind, id_) for kind in asked.types for id_ in ids)
+        page = await self._pages.open(store, _NAME, _arguments(asked), way, named)
+        listing = Listing(page, asked, self._storage.reader(page.snapshot), at_once)
+        await listing.begin(self._kept.used(_walk_key(page)) if way.cursor else None)
+        return page, listing
+
+    async def _page(self, page: Page, listing: Listing, size: int) -> ObjectsAnswer:
+        found: list[FoundObject] = []
+        gaps: list[Gap] = []
+        while len(found) + len(gaps) < size and (item := await listing.next()) is not None:
+            object_, result = item
+            if isinstance(result, Decision):
+                found.append(FoundObject(object_, result))
+            else:
+                gaps.append(Gap(str(object_), result))
+        position = listing.position if await listing.more() else None
+        cursor = None if position is None else await self._pages.seal(page, position)
+        return ObjectsAnswer(tuple(found), cursor, (*gaps, *listing.told_stop()), page.zookie)
+
+
+def _arguments(asked: LookupObjects) -> Part:
+    candidates = None if asked.candidates is None else sorted(asked.candidates)
+    return (
+        sorted(asked.types),
+        asked.relation,
+        *asked.subject,
+        canonical_json(dict(asked.context)),
+        sorted(map(str, asked.contextual_tuples)),
+        candidates,
+    )
+
+
+_WalkKey = tuple[str, int, int, datetime, bytes]
+
+
+def _walk_key(page: Page) -> _WalkKey:
+    """Everything that a walk depends on: the snapshot, `now`, and the whole of the question."""
+    snapshot = page.snapshot
+    place = (snapshot.store_id, snapshot.revision, snapshot.stamp)
+    return (*place, page.ground.now, page.call.arguments)
+
+
+class _KeptWalks:
+    """The walks of lists that are being paged through, up to `size` objects altogether."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._walks: OrderedDict[_WalkKey, Reach] = OrderedDict()
+
+    def keep(self, key: _WalkKey, reach: Reach) -> None:
+        """Keep a walk that is finished; others go, the longest unused first."""
+        if key not in self._walks:
+            self._walks[key] = reach
+            self._left -= reach.size + 1
+            while self._left < 0:
+                _, dropped = self._walks.popitem(last=False)
+                self._left += dropped.size + 1
+
+    def used(self, key: _WalkKey) -> Reach | None:
+        """The walk that was kept under a key, if it still is."""
+        found = self._walks.get(key)
+        if found is not None:
+            self._walks.move_to_end(key)
+        return found
