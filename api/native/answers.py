@@ -169,6 +169,51 @@ class Gap(BaseModel):
     error: Problem
 
 
+class FoundObject(BaseModel):
+    """An object that the subject is a member of."""
+
+    model_config = example(
+        {"object": "document:readme", "decision": "allowed", "missing_context": []}
+    )
+    object: str
+    decision: Literal["allowed", "conditional"]
+    missing_context: list[str]
+
+
+class LookupObjectsAnswer(BaseModel):
+    """A page; as lines of JSON each object is a line, and the last line has the rest."""
+
+    model_config = example(
+        {
+            "objects": [
+                {"object": "document:readme", "decision": "allowed", "missing_context": []}
+            ],
+            "cursor": None,
+            "complete": True,
+            "gaps": [],
+            "zookie": ZOOKIE,
+        }
+    )
+    objects: list[FoundObject]
+    cursor: str | None
+    complete: bool
+    gaps: list[Gap]
+    zookie: str
+
+
+class CountObjectsAnswer(BaseModel):
+    """How many objects the list has."""
+
+    model_config = example(
+        {"allowed": 3, "conditional": 1, "complete": True, "gaps": [], "zookie": ZOOKIE}
+    )
+    allowed: int
+    conditional: int
+    complete: bool
+    gaps: list[Gap]
+    zookie: str
+
+
 class FoundSubject(BaseModel):
     """A member, or the wildcard `type:*`. Denied ones stand only beside a wildcard, which does
     not let them in."""

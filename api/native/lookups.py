@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
-from api.asgi import Answer, Patience
+from api.asgi import Answer
 from api.calls import Call
-from api.errors import DeadlinePassed, describe
 from api.native import render
 from api.native.decode import Members, Problems, relation_name
 from api.native.handlers import consistency_of, tuples_of
-from api.native.streaming import Stream
-from engine.errors import EngineError
+from api.native.listing import body_of, candidates_of, ending, send_lines
 from engine.pages import Way
 from engine.requests import (
     FoundSubject,
-    Gap,
     LookupPermissions,
     LookupSubjects,
     PermissionsAnswer,
     SubjectCount,
     SubjectsAnswer,
 )
-from engine.tuples import MAX_TYPE_BYTES, check_name, check_subject_id, parse_object, parse_subject
+from engine.tuples import MAX_TYPE_BYTES, check_name, parse_object, parse_subject
 
 COUNT_FIELDS = (
     "object",
@@ -37,7 +32,6 @@ COUNT_FIELDS = (
     "consistency",
 )
 SUBJECTS_FIELDS = (*COUNT_FIELDS, "limit", "cursor")
-_GRACE = 1.0
 PERMISSIONS_FIELDS = (
     "object",
     "subject",
@@ -51,7 +45,7 @@ PERMISSIONS_FIELDS = (
 async def lookup_subjects(call: Call) -> Answer | None:
     """`POST /lookup/subjects`: a page, or all of them as lines."""
     problems = Problems()
-    body = Members(await _json(call), "", SUBJECTS_FIELDS, problems)
+    body = Members(await body_of(call), "", SUBJECTS_FIELDS, problems)
     asked = _subjects(body, problems)
     way = Way(
         body.optional_count("limit"),
@@ -61,18 +55,11 @@ async def lookup_subjects(call: Call) -> Answer | None:
     )
     problems.raise_any()
     if call.streams:
-        await _send_lines(call, call.engine.stream_subjects(call.store, asked, way))
+        pages = call.engine.stream_subjects(call.store, asked, way)
+        await send_lines(call, pages, _entries)
         return None
     answer = await call.engine.lookup_subjects(call.store, asked, way)
     return Answer(200, render.encode(_page(answer)))
-
-
-async def _json(call: Call) -> Any:
-    """The body; a stream has nothing around it that bounds how long that may take to arrive."""
-    if not call.streams:
-        return await call.json()
-    with Patience(call.settings.read_timeout):
-        return await call.json()
 
 
 async def count_subjects(call: Call) -> Answer:
@@ -113,7 +100,7 @@ def _subjects(body: Members, problems: Problems) -> LookupSubjects:
         problems.attempt(relation_name, subject_relation, "subject_relation")
     context = body.object("context")
     contextual = tuples_of(body, "contextual_tuples", problems)
-    candidates = _candidates(body, problems)
+    candidates = candidates_of(body, problems)
     if object_ is None or relation is None or kind is None:
         return None  # type: ignore[return-value]  # a problem is noted: this is never used
     return LookupSubjects(
@@ -121,63 +108,16 @@ def _subjects(body: Members, problems: Problems) -> LookupSubjects:
     )
 
 
-def _candidates(body: Members, problems: Problems) -> list[str] | None:
-    if body.get("candidates") is None:
-        return None
-    made: list[str] = []
-    for index, item in enumerate(body.items("candidates")):
-        path = f"candidates[{index}]"
-        if type(item) is not str:
-            problems.add("wrong_type", "found something else", path, "a string: an id")
-        elif problems.attempt(check_subject_id, item, path) is not None:
-            made.append(item)
-    return made
-
-
-async def _send_lines(call: Call, pages: AsyncIterator[SubjectsAnswer]) -> None:
-    """An entry a line; the last line says whether these are all, and where to go on if not."""
-    stream = Stream(call, b"application/x-ndjson")
-    gaps: list[Gap] = []
-    found = 0
-    page = await _next(call, pages)
-    assert page is not None  # a list has a page, be it an empty one
-    last = page
-    await stream.start(((b"x-stonetown-zookie", page.zookie.encode()),))
-    try:
-        while page is not None:
-            last = page
-            if page.subjects:
-                await stream.send(_lines(page))
-            found += len(page.subjects)
-            gaps += page.gaps
-            page = await _next(call, pages)
-    except EngineError as error:
-        gaps.append(Gap("", error))
-    finally:
-        await pages.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
-    end = {"cursor": last.cursor, "found": found, **_ending(tuple(gaps), last.zookie)}
-    await stream.finish(render.encode(end) + b"\n")
-
-
-async def _next(call: Call, pages: AsyncIterator[SubjectsAnswer]) -> SubjectsAnswer | None:
-    """The next page. Raises DeadlinePassed when the engine is stuck beyond its own deadline."""
-    try:
-        async with asyncio.timeout(call.deadline + _GRACE):
-            return await anext(pages, None)
-    except TimeoutError:
-        raise DeadlinePassed("a page was late", budget="milliseconds") from None
-
-
-def _lines(page: SubjectsAnswer) -> bytes:
-    return b"".join(render.encode(_found(item)) + b"\n" for item in page.subjects)
-
-
 def _page(answer: SubjectsAnswer) -> dict[str, Any]:
     return {
-        "subjects": [_found(item) for item in answer.subjects],
+        "subjects": _entries(answer),
         "cursor": answer.cursor,
-        **_ending(answer.gaps, answer.zookie),
+        **ending(answer.gaps, answer.zookie),
     }
+
+
+def _entries(page: SubjectsAnswer) -> list[Any]:
+    return [_found(item) for item in page.subjects]
 
 
 def _found(item: FoundSubject) -> dict[str, Any]:
@@ -196,7 +136,7 @@ def _count(answer: SubjectCount) -> dict[str, Any]:
         "conditional": answer.conditional,
         "denied": answer.denied,
         "wildcard": wildcard,
-        **_ending(answer.gaps, answer.zookie),
+        **ending(answer.gaps, answer.zookie),
     }
 
 
@@ -209,12 +149,4 @@ def _permissions(answer: PermissionsAnswer) -> dict[str, Any]:
         }
         for name, decision in answer.permissions
     ]
-    return {"permissions": told, **_ending(answer.gaps, answer.zookie)}
-
-
-def _ending(gaps: tuple[Gap, ...], zookie: str) -> dict[str, Any]:
-    return {"complete": not gaps, "gaps": [_gap(gap) for gap in gaps], "zookie": zookie}
-
-
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {"about": gap.about or None, "error": describe(gap.error)}
+    return {"permissions": told, **ending(answer.gaps, answer.zookie)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from api.auth import Right
 from api.calls import Operation
-from api.native import answers, handlers, lookups, transfer, watching, wire
+from api.native import answers, handlers, lookups, object_lookups, transfer, watching, wire
 from api.native.decode import FILTER_FIELDS
 
 STORES = "/v1/stores"
@@ -50,6 +50,27 @@ OPERATIONS: tuple[Operation, ...] = (
         "The userset tree of a relation or permission",
         wire.ExpandRequest,
         answers.ExpandAnswer,
+    ),
+    Operation(
+        "lookup_objects",
+        "POST",
+        f"{STORE}/lookup/objects",
+        Right.READ,
+        object_lookups.lookup_objects,
+        "Of which objects is a subject a member? In pages, or as lines of JSON",
+        wire.LookupObjectsRequest,
+        answers.LookupObjectsAnswer,
+        lines=True,
+    ),
+    Operation(
+        "count_objects",
+        "POST",
+        f"{STORE}/lookup/objects/count",
+        Right.READ,
+        object_lookups.count_objects,
+        "Of how many objects is a subject a member?",
+        wire.CountObjectsRequest,
+        answers.CountObjectsAnswer,
     ),
     Operation(
         "lookup_subjects",

@@ -176,6 +176,29 @@ class ExpandRequest(BaseModel):
     consistency: Consistency = "minimize_latency"
 
 
+class CountObjectsRequest(BaseModel):
+    """Count the objects that a subject is a member of by a relation or permission: of one `type`,
+    or of several `types` that all have it. `candidates` are ids; given, nothing else is looked
+    at."""
+
+    model_config = example({"type": "document", "relation": "view", "subject": "user:ann"})
+    type: str | None = None
+    types: list[str] | None = None
+    relation: str
+    subject: str
+    context: dict[str, Any] = {}
+    contextual_tuples: list[TupleInput] = []
+    candidates: list[str] | None = None
+    consistency: Consistency = "minimize_latency"
+
+
+class LookupObjectsRequest(CountObjectsRequest):
+    """List them, sorted by type and id."""
+
+    limit: int | None = None
+    cursor: str | None = None
+
+
 class CountSubjectsRequest(BaseModel):
     """Count the subjects of one form that are members: of a type, and of a subject relation or of
     none. `candidates` are ids; given, nothing else is looked at."""

@@ -1,0 +1,106 @@
+"""What the answers of lookups have in common: pages, lines of JSON, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from api.asgi import Patience
+from api.calls import Call
+from api.errors import DeadlinePassed, describe
+from api.native import render
+from api.native.decode import Members, Problems
+from api.native.streaming import Stream
+from engine.errors import EngineError
+from engine.requests import Gap
+from engine.tuples import check_subject_id
+
+_GRACE = 1.0
+
+
+class ListPage(Protocol):
+    """A page of any list."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where it goes on."""
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What is missing from it."""
+
+    @property
+    def zookie(self) -> str:
+        """The zookie of its snapshot."""
+
+
+P = TypeVar("P", bound=ListPage)
+
+
+async def body_of(call: Call) -> Any:
+    """The body; a stream has nothing around it that bounds how long that may take to arrive."""
+    if not call.streams:
+        return await call.json()
+    with Patience(call.settings.read_timeout):
+        return await call.json()
+
+
+def candidates_of(body: Members, problems: Problems) -> list[str] | None:
+    """The ids that a lookup is restricted to, None if it is not."""
+    if body.get("candidates") is None:
+        return None
+    made: list[str] = []
+    for index, item in enumerate(body.items("candidates")):
+        path = f"candidates[{index}]"
+        if type(item) is not str:
+            problems.add("wrong_type", "found something else", path, "a string: an id")
+        elif problems.attempt(check_subject_id, item, path) is not None:
+            made.append(item)
+    return made
+
+
+async def send_lines(
+    call: Call, pages: AsyncIterator[P], entries: Callable[[P], Sequence[Any]]
+) -> None:
+    """An entry a line; the last line says whether these are all, and where to go on if not."""
+    stream = Stream(call, b"application/x-ndjson")
+    gaps: list[Gap] = []
+    found = 0
+    page = await _next(call, pages)
+    assert page is not None  # a list has a page, be it an empty one
+    last = page
+    await stream.start(((b"x-stonetown-zookie", page.zookie.encode()),))
+    try:
+        while page is not None:
+            last = page
+            told = entries(page)
+            if told:
+                await stream.send(b"".join(render.encode(item) + b"\n" for item in told))
+            found += len(told)
+            gaps += page.gaps
+            page = await _next(call, pages)
+    except EngineError as error:
+        gaps.append(Gap("", error))
+    finally:
+        await pages.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+    end = {"cursor": last.cursor, "found": found, **ending(tuple(gaps), last.zookie)}
+    await stream.finish(render.encode(end) + b"\n")
+
+
+async def _next(call: Call, pages: AsyncIterator[P]) -> P | None:
+    """The next page. Raises DeadlinePassed when the engine is stuck beyond its own deadline."""
+    try:
+        async with asyncio.timeout(call.deadline + _GRACE):
+            return await anext(pages, None)
+    except TimeoutError:
+        raise DeadlinePassed("a page was late", budget="milliseconds") from None
+
+
+def ending(gaps: tuple[Gap, ...], zookie: str) -> dict[str, Any]:
+    """Whether an answer is complete, why it is not, and its snapshot."""
+    return {"complete": not gaps, "gaps": [_gap(gap) for gap in gaps], "zookie": zookie}
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {"about": gap.about or None, "error": describe(gap.error)}

@@ -1,0 +1,114 @@
+"""The lookups that begin at a subject: what it may reach, and how much of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.asgi import Answer
+from api.calls import Call
+from api.native import render
+from api.native.decode import Members, Problems, relation_name
+from api.native.handlers import consistency_of, tuples_of
+from api.native.listing import body_of, candidates_of, ending, send_lines
+from engine.pages import Way
+from engine.requests import FoundObject, LookupObjects, ObjectCount, ObjectsAnswer
+from engine.tuples import MAX_TYPE_BYTES, check_name, parse_subject
+
+_COUNT_FIELDS = (
+    "type",
+    "types",
+    "relation",
+    "subject",
+    "context",
+    "contextual_tuples",
+    "candidates",
+    "consistency",
+)
+_FIELDS = (*_COUNT_FIELDS, "limit", "cursor")
+
+
+async def lookup_objects(call: Call) -> Answer | None:
+    """`POST /lookup/objects`: a page, or all of them as lines."""
+    problems = Problems()
+    body = Members(await body_of(call), "", _FIELDS, problems)
+    asked = _asked(body, problems)
+    way = Way(
+        body.optional_count("limit"),
+        body.optional_text("cursor"),
+        consistency_of(body, problems),
+        call.deadline,
+    )
+    problems.raise_any()
+    if call.streams:
+        pages = call.engine.stream_objects(call.store, asked, way)
+        await send_lines(call, pages, _entries)
+        return None
+    answer = await call.engine.lookup_objects(call.store, asked, way)
+    told = {
+        "objects": _entries(answer),
+        "cursor": answer.cursor,
+        **ending(answer.gaps, answer.zookie),
+    }
+    return Answer(200, render.encode(told))
+
+
+async def count_objects(call: Call) -> Answer:
+    """`POST /lookup/objects/count`."""
+    problems = Problems()
+    body = Members(await call.json(), "", _COUNT_FIELDS, problems)
+    asked = _asked(body, problems)
+    way = Way(consistency=consistency_of(body, problems), deadline=call.deadline)
+    problems.raise_any()
+    return Answer(
+        200, render.encode(_count(await call.engine.count_objects(call.store, asked, way)))
+    )
+
+
+def _asked(body: Members, problems: Problems) -> LookupObjects:
+    kinds = _types(body, problems)
+    relation = body.parsed("relation", relation_name)
+    subject = body.parsed("subject", parse_subject)
+    context = body.object("context")
+    contextual = tuples_of(body, "contextual_tuples", problems)
+    candidates = candidates_of(body, problems)
+    if relation is None or subject is None:
+        return None  # type: ignore[return-value]  # a problem is noted: this is never used
+    return LookupObjects(kinds, relation, subject, context, contextual, candidates)
+
+
+def _types(body: Members, problems: Problems) -> list[str]:
+    """The types: one as `type`, or some as `types`."""
+    if body.get("types") is None:
+        kind = body.parsed("type", _type_name)
+        return [] if kind is None else [kind]
+    if body.get("type") is not None:
+        problems.add("invalid_request", "it contradicts `type`", "types", "`type` or `types`")
+    made: list[str] = []
+    for index, item in enumerate(body.items("types")):
+        path = f"types[{index}]"
+        if type(item) is not str:
+            problems.add("wrong_type", "found something else", path, "a string: an object type")
+        elif problems.attempt(_type_name, item, path) is not None:
+            made.append(item)
+    return made
+
+
+def _type_name(text: str, field: str) -> str:
+    return check_name(text, field, MAX_TYPE_BYTES)
+
+
+def _entries(page: ObjectsAnswer) -> list[Any]:
+    return [_found(item) for item in page.objects]
+
+
+def _found(item: FoundObject) -> dict[str, Any]:
+    return {
+        "object": str(item.object),
+        "decision": item.decision.verdict.value,
+        "missing_context": sorted(item.decision.missing),
+    }
+
+
+def _count(answer: ObjectCount) -> dict[str, Any]:
+    numbers = {"allowed": answer.allowed, "conditional": answer.conditional}
+    return {**numbers, **ending(answer.gaps, answer.zookie)}
