@@ -75,7 +75,8 @@ def gc(
 ) -> None:
     """Remove expired tuples and give up history older than the window, once.
 
-    Of every store, or of the one that --store names. A server does so too, from time to time.
+    Of every store, or of the one that --store or STONETOWN_STORE names. A server does so too,
+    from time to time.
     """
     url = _required(database_url)
     try:
@@ -86,15 +87,18 @@ def gc(
     except ValueError as error:
         raise Failure(f"--window: {error}") from None
     try:
-        removed = asyncio.run(_collect(settings, url, run.options.store, kept or FOR_EVER))
+        removed = asyncio.run(
+            _collect(settings, url, run.options.store, FOR_EVER if kept is None else kept)
+        )
     except Unavailable as error:
         raise _unavailable(error) from None
     except ValueError:
         raise _wrong_url() from None
     if run.output.as_json:
-        run.output.json({"removed": removed})
+        run.output.json({"removed": removed, "store": run.options.store})
     else:
-        run.output.line(f"{removed} rows removed")
+        place = f"store {run.options.store}" if run.options.store else "all stores"
+        run.output.line(f"{removed} rows removed from {place}")
 
 
 async def _collect(settings: Settings, url: str, store: str | None, window: timedelta) -> int:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from api.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
+_UNSET = ("STONETOWN_STORE", "STONETOWN_TOKEN", "STONETOWN_TIMEOUT", "DATABASE_URL", "REDIS_URL")
 SCHEMA = """use expiration
 
 definition user {}
@@ -55,13 +56,15 @@ class Ended(NamedTuple):
 class Program:
     """`stonetown` against one store of one server."""
 
-    def __init__(self, url: str, store: str = "default") -> None:
+    def __init__(self, url: str, store: str = "") -> None:
         self.url = url
         self.store = store
-        self.environment = {"STONETOWN_URL": url, "STONETOWN_STORE": store}
+        self.environment = {"STONETOWN_URL": url}
+        if store:
+            self.environment["STONETOWN_STORE"] = store
 
     def __call__(self, *arguments: str, input_: str | bytes = "", **variables: str) -> Ended:
-        unset = dict.fromkeys(("STONETOWN_TOKEN", "STONETOWN_TIMEOUT", "DATABASE_URL"))
+        unset = dict.fromkeys(_UNSET)
         environment: Mapping[str, str | None] = {**unset, **self.environment, **variables}
         result = CliRunner().invoke(app, list(arguments), input=input_, env=environment)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -50,11 +50,15 @@ async def test_gc_gives_up_what_the_window_lets_go(fresh_database: str) -> None:
     finally:
         await engine.close()
     code, out, _ = await run("gc", "--window", "off", "--json", url=fresh_database)
-    assert (code, json.loads(out)) == (0, {"removed": 1})
+    assert (code, json.loads(out)) == (0, {"removed": 1, "store": None})
     code, out, _ = await run("gc", "--window", "0s", "--store", "default", url=fresh_database)
-    assert (code, out.endswith(" rows removed\n"), out != "0 rows removed\n") == (0, True, True)
+    assert (code, out.endswith(" rows removed from store default\n"), out[0] != "0") == (
+        0,
+        True,
+        True,
+    )
     again = await run("gc", "--window", "0s", "--store", "default", "--json", url=fresh_database)
-    assert json.loads(again[1]) == {"removed": 0}
+    assert json.loads(again[1]) == {"removed": 0, "store": "default"}
     code, out, _ = await run("gc", "--window", "0s", "--json", url=fresh_database)
     assert json.loads(out)["removed"] > 0
     code, _, error = await run("gc", "--store", "nope", url=fresh_database)

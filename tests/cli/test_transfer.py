@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program, Proxy
+from tests.servers import eventually
 
 
 def wait_until(question: Callable[[], bool]) -> None:
-    """Return once `question` answers true; fail the test when it does not within 30 s."""
-    end = time.monotonic() + 30
-    while not question():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    """Return once `question` answers true; fail the test when it does not in time."""
+
+    async def ask() -> bool:
+        return question()
+
+    asyncio.run(eventually(ask))
 
 
 def lines(count: int) -> list[str]:
