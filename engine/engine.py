@@ -18,6 +18,7 @@ from engine.consistency import Freshness
 from engine.cursor import Cursors
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
+from engine.explain import Source, explain_each
 from engine.limits import Limits
 from engine.lookup_objects import Objects
 from engine.lookup_permissions import lookup_permissions
@@ -52,6 +53,7 @@ from engine.requests import (
 )
 from engine.schemas import Schemas
 from engine.store.protocol import (
+    Snapshot,
     Storage,
     StoreRecord,
     TupleFilter,
@@ -213,11 +215,13 @@ class Engine:
         Raises UnknownType, UnknownRelation, InvalidRequest, BudgetExceeded, CaveatFailed,
         InvalidContext, CycleThroughExclusion, and what choosing the snapshot raises.
         """
-        ground, zookie, budget = await self._ground(store, consistency, deadline, (check.object,))
-        (result,) = await asking.answer(ground, (check,), budget)
-        if isinstance(result, EngineError):
-            raise result
-        return CheckAnswer(result, zookie)
+        ground, snapshot, budget = await self._ground(store, consistency, deadline, (check.object,))
+        results = await asking.answer(ground, (check,), budget)
+        if isinstance(results[0], EngineError):
+            raise results[0]
+        source = Source(self.storage, snapshot)
+        (why,) = await explain_each(ground, (check,), results, source, budget.deadline)
+        return CheckAnswer(results[0], encode(snapshot), why)
 
     async def check_batch(
         self,
@@ -232,9 +236,13 @@ class Engine:
         if not checks:
             raise InvalidRequest("there is nothing to check", field="checks", expected="a check")
         objects = tuple({check.object for check in checks})
-        ground, zookie, budget = await self._ground(store, consistency, deadline, objects)
+        explained = sum(check.explain for check in checks)
+        check_count(explained, self.limits.explained_checks, "checks")
+        ground, snapshot, budget = await self._ground(store, consistency, deadline, objects)
         results = await asking.answer(ground, checks, budget, "checks")
-        return BatchAnswer(tuple(results), zookie)
+        source = Source(self.storage, snapshot)
+        why = await explain_each(ground, checks, results, source, budget.deadline)
+        return BatchAnswer(tuple(results), encode(snapshot), why)
 
     async def expand(
         self,
@@ -246,13 +254,13 @@ class Engine:
         deadline: float | None = None,
     ) -> ExpandAnswer:
         """The userset tree of `object#relation`. Raises as `check` does."""
-        ground, zookie, budget = await self._ground(store, consistency, deadline, (object,))
+        ground, snapshot, budget = await self._ground(store, consistency, deadline, (object,))
         budget.nodes = self.limits.expand_nodes
         ground.compiled.require(object.type, relation, "object", "relation")
         tree = await expand(
             ground.compiled.schema, ground.reader, object, relation, ground.now, budget
         )
-        return ExpandAnswer(tree, zookie)
+        return ExpandAnswer(tree, encode(snapshot))
 
     async def lookup_objects(
         self, store: str, asked: LookupObjects, way: Way | None = None
@@ -306,7 +314,7 @@ class Engine:
         consistency: Consistency,
         deadline: float | None,
         objects: tuple[Object, ...],
-    ) -> tuple[asking.Ground, str, Budget]:
+    ) -> tuple[asking.Ground, Snapshot, Budget]:
         seconds = self.limits.deadline if deadline is None else deadline
         budget = Budget(
             self.limits.evaluation_reads, self.limits.evaluation_nodes, perf_counter() + seconds
@@ -315,7 +323,7 @@ class Engine:
         snapshot, now = await self.freshness.choose(record, consistency, objects)
         compiled = await self._schemas.at(snapshot)
         ground = asking.Ground(compiled, self.storage.reader(snapshot), now, self.limits)
-        return ground, encode(snapshot), budget
+        return ground, snapshot, budget
 
     async def watch(
         self,

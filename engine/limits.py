@@ -24,3 +24,10 @@ class Limits:
     evaluation_nodes: int = 100_000
     deadline: float = 5.0
     expand_nodes: int = 10_000
+    explain_seconds: float = 1.0
+    explain_reads: int = 20_000
+    explain_goals: int = 1000
+    explain_tuples: int = 5000
+    explain_ways: int = 5
+    explain_trials: int = 200
+    explained_checks: int = 20

@@ -57,7 +57,7 @@ class Check:
     """Is `subject` a member of `object#relation` (a relation or a permission)?
 
     `contextual_tuples` count as stored for this check alone and replace stored tuples of the same
-    identity; they are validated against the schema like a write.
+    identity; they are validated against the schema like a write. `explain` asks for the reasons.
     """
 
     object: Object
@@ -65,22 +65,29 @@ class Check:
     subject: Subject
     context: Mapping[str, Any] = field(default_factory=dict)
     contextual_tuples: Sequence[RelationTuple] = ()
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
-    """A decision and the zookie of the snapshot it was computed at."""
+    """A decision and the zookie of the snapshot it was computed at; `explanation` is in the proof
+    format (`docs/explain.md`), if asked for."""
 
     decision: Decision
     zookie: str
+    explanation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """One decision or error per check, in order, all at one snapshot."""
+    """One decision or error per check, in order, all at one snapshot.
+
+    `explanations` has one for each check that asked for it and was decided, None for the others.
+    """
 
     results: tuple[Decision | EngineError, ...]
     zookie: str
+    explanations: tuple[Mapping[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,13 @@ class MemoryStorage:
         store.require(snapshot.revision)
         return list(islice(store.tuples.select(filter_, snapshot.revision, now, after), limit))
 
+    async def created(
+        self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
+    ) -> list[int | None]:
+        store = self._store(snapshot.store_id)
+        store.require(snapshot.revision)
+        return [store.tuples.created(item, snapshot.revision) for item in tuples]
+
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         store = self._store(store_id)
         replay = self._replay(store, command.idempotency, WriteOutcome)

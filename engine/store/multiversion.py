@@ -55,6 +55,16 @@ class Bucket:
                 return edge
         return None
 
+    def created_at(self, subject: SubjectKey, revision: int) -> int | None:
+        """The revision that created the version of one tuple that was alive at `revision`."""
+        row = self.rows.get(subject)
+        if row is not None and row[1] <= revision:
+            return row[1]
+        for created, deleted, _ in self.past.get(subject, ()):
+            if created <= revision < deleted:
+                return created
+        return None
+
     def edges_at(self, revision: int, only_usersets: bool = False) -> list[Edge]:
         """Every edge that was alive at `revision`, in no order."""
         rows = self.usersets if only_usersets else self.rows
@@ -135,6 +145,11 @@ class TupleTable:
         bucket = self.buckets.get((*tuple_.object, tuple_.relation))
         row = bucket.rows.get(tuple_.subject) if bucket is not None else None
         return None if row is None or is_expired(row[0].expires_at, now) else row[0]
+
+    def created(self, tuple_: RelationTuple, revision: int) -> int | None:
+        """The revision that wrote the tuple of this identity as it stands at `revision`."""
+        bucket = self.buckets.get((*tuple_.object, tuple_.relation))
+        return None if bucket is None else bucket.created_at(tuple_.subject, revision)
 
     def touch(self, tuple_: RelationTuple, revision: int) -> None:
         """Store the tuple from `revision` on, in place of what has its identity."""

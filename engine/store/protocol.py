@@ -290,6 +290,13 @@ class Storage(Protocol):
         leaving out those expired at `now`. Raises SnapshotExpired."""
         ...
 
+    async def created(
+        self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
+    ) -> list[int | None]:
+        """For each tuple the revision that wrote it as it stands at the snapshot, None if no
+        tuple of its identity is stored there. Expired ones are found. Raises SnapshotExpired."""
+        ...
+
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         """Raises PreconditionFailed, TupleExists, SchemaMoved, IdempotencyConflict."""
         ...

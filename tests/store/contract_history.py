@@ -97,6 +97,24 @@ class SnapshotsContract:
             with pytest.raises(ZookieUnknown):
                 await storage.snapshot(tenant.id, beyond)
 
+    async def test_every_tuple_knows_the_revision_that_wrote_it(
+        self, storage: Storage, tenant: Tenant
+    ) -> None:
+        history = await random_history(tenant, 3, 12)
+        identities = [parse_tuple(identity) for identity in IDENTITIES]
+        written: dict[str, int] = {}
+        held: frozenset[str] = frozenset()
+        for snapshot, holds in history:
+            written |= dict.fromkeys(holds - held, snapshot.revision)
+            held = holds
+            living = {parse_tuple(text).identity: written[text] for text in holds}
+            found = await storage.created(snapshot, identities)
+            assert found == [living.get(item.identity) for item in identities]
+        assert await storage.created(history[-1][0], []) == []
+        beyond = history[-1][0]._replace(revision=history[-1][0].revision + 1)
+        with pytest.raises((SnapshotExpired, ZookieUnknown)):
+            await storage.created(beyond, identities)
+
     async def test_a_snapshot_is_found_by_its_time(self, storage: Storage, tenant: Tenant) -> None:
         history = await random_history(tenant, 2, 10)
         for snapshot, _ in history:

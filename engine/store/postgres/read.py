@@ -12,7 +12,7 @@ import asyncpg
 from engine.errors import BudgetExceeded, SnapshotExpired, Unavailable
 from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
 from engine.store.postgres.pool import Pool
-from engine.store.postgres.rows import snapshot_of, store_gone, tuple_of
+from engine.store.postgres.rows import identity_columns, snapshot_of, store_gone, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.protocol import Head, Snapshot, TupleFilter
 from engine.tuples import RelationTuple
@@ -22,6 +22,7 @@ Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 _HEAD = statement("head")
 _WINDOW = statement("window")
 _FETCH = statement("fetch")
+_CREATED = statement("created")
 _OBJECTS_OF = statement("objects_of")
 _READ = {
     name: statement(name)
@@ -175,6 +176,21 @@ async def page(
     if not rows:
         await refuse(fetch, snapshot)
     return [tuple_of(row) for row in takewhile(lambda row: row[0] is not None, rows)]
+
+
+async def created(
+    fetch: Fetch, snapshot: Snapshot, tuples: Sequence[RelationTuple]
+) -> list[int | None]:
+    """See `Storage.created`."""
+    columns = identity_columns(tuples)
+    rows = await fetch(_CREATED, snapshot.store_id, snapshot.revision, *columns)
+    if not rows:
+        await refuse(fetch, snapshot)
+    found: list[int | None] = [None] * len(tuples)
+    for item, revision in rows:
+        if item is not None:
+            found[item - 1] = revision
+    return found
 
 
 def _way(wanted: TupleFilter) -> tuple[str, int]:

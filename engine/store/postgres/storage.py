@@ -120,6 +120,12 @@ class PostgresStorage:
         known(snapshot.store_id)
         return await read.page(self._pool.fetch, snapshot, filter_, after, limit, now)
 
+    async def created(
+        self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
+    ) -> list[int | None]:
+        known(snapshot.store_id)
+        return await read.created(self._pool.fetch, snapshot, tuples)
+
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         outcome = await write.write(self._pool, known(store_id), command)
         self._watch.announce(store_id, outcome.snapshot.revision)

@@ -108,6 +108,36 @@ UNION ALL
     LIMIT $10
 );
 
+-- name: created
+-- purpose: the revisions that wrote tuples as they stand; one empty row when there are none
+-- index: relation_tuple_identity, store_pkey
+WITH guard AS MATERIALIZED (
+    SELECT id FROM store
+    WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
+)
+SELECT found.item, found.created_revision
+FROM guard LEFT JOIN LATERAL (
+    SELECT wanted.item, tuple.created_revision
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+        WITH ORDINALITY AS wanted (
+            object_type, object_id, relation, subject_type, subject_id, subject_relation, item
+        ),
+        LATERAL (
+            SELECT tuple.created_revision
+            FROM relation_tuple AS tuple
+            WHERE tuple.store_id = $1
+                AND tuple.object_type = wanted.object_type
+                AND tuple.object_id = wanted.object_id
+                AND tuple.relation = wanted.relation
+                AND tuple.subject_type = wanted.subject_type
+                AND tuple.subject_id = wanted.subject_id
+                AND tuple.subject_relation = wanted.subject_relation
+                AND tuple.deleted_revision > $2
+                AND tuple.created_revision <= $2
+            OFFSET 0
+        ) AS tuple
+) AS found ON true;
+
 -- The six ways to read one page of tuples in identity order. They differ in which parts of the
 -- filter are fixed, and so in the index range walked; parts that are NULL match anything. The
 -- parameters are alike: $1 store, $2 revision, $3 now, $4 limit, $5 to $10 the filter, $11 to $16

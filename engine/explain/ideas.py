@@ -1,0 +1,175 @@
+"""Single changes of tuples that could help: read off the reasons for a denial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from engine.errors import EngineError
+from engine.explain.steps import ALLOWED, DENIED, Fact, Goal, Kind, State, Step
+from engine.explain.trial import Trial
+from engine.store.protocol import Update, UpdateOp
+from engine.tuples import WILDCARD, Object, RelationTuple, Subject
+from schema.model import Relation, SubjectType
+
+_RENEWED_FOR = timedelta(days=1)
+_MEMBERSHIPS_TRIED = 5
+
+
+class Cost(NamedTuple):
+    """How widely a change lets in, the worst first: to everyone (a wildcard), to the members of
+    usersets or to who has access to other objects, and how far from the object asked about it
+    lies, so that the subject itself gains more than was asked."""
+
+    everyone: int = 0
+    groups: int = 0
+    distance: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class Idea(NamedTuple):
+    """A change and what it costs."""
+
+    change: Update
+    cost: Cost
+
+
+class Ideas:
+    """Walks one explained denial and collects the changes that touch one of its reasons.
+
+    `memberships` are stored tuples of the subject: what they lead to could be tied to the object.
+    """
+
+    def __init__(
+        self, trial: Trial, steps: Mapping[Goal, Step], memberships: Sequence[RelationTuple]
+    ) -> None:
+        self._check = trial.check
+        self._now = trial.ground.now
+        self._types = trial.ground.compiled.schema.object_types
+        self._planner = trial.planner
+        self._bound = trial.ground.compiled.caveats.bind(trial.check.context)
+        self._steps = steps
+        self._memberships = memberships
+        self._fixed = {item.identity for item in trial.contextual}
+        self._seen: set[tuple[Goal, bool]] = set()
+        self._root = trial.root
+
+    def all(self) -> list[Idea]:
+        """The changes, the cheapest first, one for each tuple."""
+        best: dict[object, Idea] = {}
+        for idea in sorted(self._goal(self._root, 0, allow=True), key=lambda idea: idea.cost):
+            item = idea.change.tuple
+            if item.identity not in self._fixed:
+                best.setdefault((idea.change.op, item.identity), idea)
+        return list(best.values())
+
+    def _goal(self, goal: Goal, distance: int, *, allow: bool) -> Iterator[Idea]:
+        """Changes that could turn a goal: to allowed if `allow`, else to denied."""
+        if (goal, allow) in self._seen or goal not in self._steps:
+            return
+        self._seen.add((goal, allow))
+        yield from self._turn(self._steps[goal], goal.object, distance, allow=allow)
+
+    def _turn(self, step: Step, at: Object, distance: int, *, allow: bool) -> Iterator[Idea]:
+        if step.verdict is not (DENIED if allow else ALLOWED):
+            return
+        if step.then is not None:
+            yield from self._goal(step.then, distance, allow=allow)
+        for branch, part in step.parts:
+            flip = step.kind is Kind.EXCLUSION and branch == 1
+            yield from self._turn(part, at, distance, allow=allow != flip)
+        if step.kind not in (Kind.TUPLES, Kind.ARROW):
+            return
+        for fact in step.facts:
+            yield from self._fact(step, fact, distance, allow=allow)
+        if allow:
+            relation = self._types[at.type].relations[step.relation]
+            if step.kind is Kind.TUPLES:
+                yield from self._granted(at, relation, distance)
+            yield from self._tied(step, at, relation, distance)
+
+    def _fact(self, step: Step, fact: Fact, distance: int, *, allow: bool) -> Iterator[Idea]:
+        item = fact.tuple
+        width = self._width(step, item.subject, distance)
+        if not allow or (step.every and fact.state is not State.EXPIRED):
+            yield Idea(Update(UpdateOp.DELETE, item), width)
+        if allow and fact.state is not State.HOLDS:
+            relation = self._types[item.object.type].relations[item.relation]
+            renewed = self._fitting(item.object, relation, item.subject, like=item)
+            if renewed is not None:
+                yield Idea(Update(UpdateOp.TOUCH, renewed), width)
+        if fact.then is not None:
+            yield from self._goal(fact.then, distance + 1, allow=allow)
+        if fact.walk is not None:
+            there = Object(item.subject.type, item.subject.id)
+            yield from self._turn(fact.walk, there, distance + 1, allow=allow)
+
+    def _width(self, step: Step, subject: Subject, distance: int) -> Cost:
+        if step.kind is Kind.ARROW or (subject.relation and subject != self._check.subject):
+            return Cost(groups=1, distance=distance)
+        return Cost(everyone=int(subject.id == WILDCARD), distance=distance)
+
+    # -- tuples that are not there yet ----------------------------------------------------------
+
+    def _granted(self, at: Object, relation: Relation, distance: int) -> Iterator[Idea]:
+        """The tuple of the subject itself, and of the wildcard."""
+        asked = self._check.subject
+        subjects = [asked] if asked.relation else [asked, Subject(asked.type, WILDCARD)]
+        for subject in subjects:
+            made = self._fitting(at, relation, subject)
+            if made is not None:
+                everyone = int(subject.id == WILDCARD)
+                yield Idea(Update(UpdateOp.TOUCH, made), Cost(everyone, 0, distance))
+
+    def _tied(self, step: Step, at: Object, relation: Relation, distance: int) -> Iterator[Idea]:
+        """Tuples that lead to objects which the subject has something to do with already."""
+        for allowed in dict.fromkeys((s.type, s.relation) for s in relation.subject_types):
+            kind, userset = allowed
+            if step.kind is Kind.TUPLES and not self._planner.reaches(kind, userset):
+                continue
+            known = (m.object for m in self._memberships if m.object.type == kind)
+            for there in list(dict.fromkeys(known))[:_MEMBERSHIPS_TRIED]:
+                made = self._fitting(at, relation, Subject(*there, userset))
+                if made is not None and there != at:
+                    yield Idea(Update(UpdateOp.TOUCH, made), Cost(0, 1, distance))
+
+    def _fitting(
+        self,
+        at: Object,
+        relation: Relation,
+        subject: Subject,
+        like: RelationTuple | None = None,
+    ) -> RelationTuple | None:
+        """A tuple that the schema allows and that holds now, the plainest, or with the context of
+        one `like` it."""
+        forms = [
+            form
+            for form in relation.subject_types
+            if (form.type, form.relation, form.wildcard)
+            == (subject.type, subject.relation, subject.id == WILDCARD)
+        ]
+        later = self._now.replace(microsecond=0) + _RENEWED_FOR
+        made = [
+            RelationTuple(
+                at, relation.name, subject, form.caveat, context, later if form.expiration else None
+            )
+            for form in sorted(forms, key=lambda form: (form.caveat, form.expiration))
+            for context in self._contexts(form, like)
+        ]
+        return next((item for item in made if self._holds(item)), None)
+
+    def _contexts(self, form: SubjectType, like: RelationTuple | None) -> Iterable[str]:
+        kept = like is not None and like.caveat == form.caveat
+        return (like.context, "") if like is not None and kept else ("",)
+
+    def _holds(self, item: RelationTuple) -> bool:
+        if not item.caveat:
+            return True
+        try:
+            return self._bound.evaluate(item.caveat, item.context) is True
+        except EngineError:
+            return False

@@ -1,0 +1,65 @@
+"""One check, tried as often as an explanation needs it: as things stand, and under changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.asking import Ground, checked_overlay
+from engine.check import Budget, Evaluation, decided, evaluate
+from engine.decision import DENIED, Decision
+from engine.errors import EngineError
+from engine.explain.changed import ChangedReader
+from engine.explain.justify import Pace, justified
+from engine.explain.remembered import Remembered
+from engine.explain.rules import Rules
+from engine.explain.steps import Goal, Step
+from engine.requests import Check
+from engine.store.overlay import OverlayReader
+from engine.store.protocol import Update
+from engine.tuples import RelationTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one trial came to, and what it read: enough to say why."""
+
+    decision: Decision | EngineError
+    rules: Rules
+
+    async def steps(self, root: Goal, pace: Pace) -> Mapping[Goal, Step]:
+        """The steps of the root and of all that it rests on."""
+        return await justified(self.rules, root, pace)
+
+
+class Trial:
+    """A valid check on its ground. Everything that is stored is read once."""
+
+    def __init__(self, ground: Ground, check: Check) -> None:
+        self.ground = ground
+        self.check = check
+        self.root = Goal(check.object, check.relation)
+        self.planner = ground.compiled.plans.for_subject(check.subject.type, check.subject.relation)
+        self.contextual: Sequence[RelationTuple] = checked_overlay(
+            ground, check.contextual_tuples, "contextual_tuples"
+        )
+        self._bound = ground.compiled.caveats.bind(check.context)
+        self._stored = Remembered(
+            OverlayReader(ground.reader, self.contextual) if self.contextual else ground.reader
+        )
+
+    async def run(self, budget: Budget, changes: Collection[Update] = ()) -> Tried:
+        """Decide with the evaluator that decides every check, as if `changes` were made.
+
+        Raises BudgetExceeded, and what the reader raises.
+        """
+        ground, check = self.ground, self.check
+        read = Remembered(ChangedReader(self._stored, changes)) if changes else self._stored
+        rules = Rules(self.planner, check.subject, self._bound, ground.now, read)
+        plan = self.planner.plan(check.object.type, check.relation)
+        if plan is None:
+            return Tried(DENIED, rules)
+        evaluation = Evaluation(check.subject, self._bound, ground.now)
+        root = evaluation.ask(plan, check.object.id)
+        await evaluate([evaluation], read, budget)
+        return Tried(decided(root), rules)
