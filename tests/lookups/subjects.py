@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from engine.errors import EngineError
 from engine.limits import Limits
 from engine.lookup_subjects import Subjects
 from engine.pages import Pages, Way
-from engine.requests import FoundSubject, Gap, LookupSubjects
+from engine.requests import FoundSubject, Gap, LookupSubjects, SubjectsAnswer
 from engine.schemas import CompiledSchema, Schemas
 from engine.store.protocol import Snapshot, Storage
 from engine.tuples import Object, RelationTuple, Subject
@@ -29,6 +29,7 @@ SIZES = (1, 2, 3, 1000)
 IDS = {"user": ("a", "b", "nobody"), "group": "129", "folder": "129", "doc": "129"}
 FORMS = (("user", ""), ("group", "member"), ("doc", "view"), ("folder", ""), ("folder", "view"))
 Answer = str | frozenset[str]
+Page = Callable[[str, LookupSubjects, Way], Awaitable[SubjectsAnswer]]
 
 
 class Listed(NamedTuple):
@@ -58,13 +59,13 @@ def pages_of(storage: Storage, schema: Schema, limits: Limits | None = None) -> 
 
 
 async def every_page(
-    subjects: Subjects, store: str, asked: LookupSubjects, way: Way
+    page: Page, store: str, asked: LookupSubjects, way: Way
 ) -> tuple[list[FoundSubject], list[Gap]]:
     """All entries and gaps of a list that is read page by page."""
     found: list[FoundSubject] = []
     gaps: list[Gap] = []
     while True:
-        answer = await subjects.page(store, asked, way)
+        answer = await page(store, asked, way)
         assert len(answer.subjects) <= (way.limit or 1000)
         found += answer.subjects
         gaps += answer.gaps
@@ -77,7 +78,7 @@ async def listed(subjects: Subjects, store: str, asked: LookupSubjects) -> Liste
     """The list, which is the same at every size of page and as a stream."""
     made: list[Listed] = []
     for size in SIZES:
-        found, gaps = await every_page(subjects, store, asked, Way(size))
+        found, gaps = await every_page(subjects.page, store, asked, Way(size))
         made.append(Listed(tuple(found), frozenset(gap.about for gap in gaps)))
     streamed = [answer async for answer in subjects.stream(store, asked, Way(2))]
     found = [item for answer in streamed for item in answer.subjects]

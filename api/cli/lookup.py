@@ -1,0 +1,173 @@
+"""`lookup subjects|permissions`: who has access to an object, and what one subject may do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.client import JsonObject, Server
+from api.cli.failure import ExitCode, Failure
+from api.cli.filters import (
+    ConsistencyOption,
+    TimeOption,
+    ZookieOption,
+    consistency,
+    json_option,
+)
+from api.cli.options import Run, command
+
+app = typer.Typer(help="List who has access, and to what.", no_args_is_help=True)
+
+ContextOption = Annotated[
+    str,
+    typer.Option("--context", help="Caveat context: JSON, or @FILE.", show_default=False),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="A tuple that counts as stored for this question; repeatable."),
+]
+CandidateOption = Annotated[
+    list[str] | None,
+    typer.Option("--candidate", help="Look at this id alone; repeatable.", show_default=False),
+]
+
+
+@app.command()
+@command()
+def subjects(
+    run: Run,
+    *,
+    object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
+    relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
+    form: Annotated[
+        str, typer.Argument(metavar="SUBJECTS", help="Which ones: `TYPE` or `TYPE#RELATION`.")
+    ],
+    context: ContextOption = "",
+    contextual: WithOption = None,
+    candidates: CandidateOption = None,
+    count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Stop after this many subjects.")
+    ] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
+    cursor: Annotated[
+        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
+    ] = "",
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
+) -> None:
+    """List who has a relation or permission, sorted.
+
+    A wildcard comes first, and after it those whom it does not let in, as `denied`. Exits with 4
+    if the list is incomplete.
+    """
+    kind, _, subject_relation = form.partition("#")
+    body: JsonObject = {
+        "object": object_,
+        "relation": relation,
+        "subject_type": kind,
+        "subject_relation": subject_relation,
+        **_shared(context, contextual),
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    if candidates:
+        body["candidates"] = candidates
+    if count and cursor:
+        raise Failure("--count is of the whole list and takes no --cursor")
+    with Server(run.options) as server:
+        if count:
+            path = server.store_path("/lookup/subjects/count")
+            _show_count(run, server.call("POST", path, body))
+            return
+        if cursor:
+            body["cursor"] = cursor
+        answer = _pages(server, body, None if everything else limit)
+    if run.output.as_json:
+        run.output.json(answer)
+    else:
+        rows = (_row("subject", item) for item in answer["subjects"])
+        run.output.table(("SUBJECT", "DECISION", "MISSING CONTEXT"), rows)
+        if answer["cursor"] is not None:
+            run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
+    _end(run, answer)
+
+
+def _pages(server: Server, body: JsonObject, limit: int | None) -> JsonObject:
+    """The pages of a list as one, up to `limit` subjects; a gap without a cursor ends it."""
+    found: list[JsonObject] = []
+    gaps: list[JsonObject] = []
+    while True:
+        body["limit"] = 1000 if limit is None else min(1000, limit - len(found))
+        answer = server.call("POST", server.store_path("/lookup/subjects"), body)
+        found += answer["subjects"]
+        gaps += [gap for gap in answer["gaps"] if gap not in gaps]
+        body["cursor"] = answer["cursor"]
+        stopped = any(gap["about"] is None for gap in gaps)
+        if answer["cursor"] is None or stopped or (limit is not None and len(found) >= limit):
+            return {**answer, "subjects": found, "gaps": gaps, "complete": not gaps}
+
+
+def _show_count(run: Run, answer: JsonObject) -> None:
+    if run.output.as_json:
+        run.output.json(answer)
+    else:
+        for verdict in ("allowed", "conditional", "denied"):
+            run.output.line(f"{answer[verdict]} {verdict}")
+        if answer["wildcard"] is not None:
+            run.output.line(f"everyone else {answer['wildcard']}")
+    _end(run, answer)
+
+
+@app.command()
+@command()
+def permissions(
+    run: Run,
+    *,
+    object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="`TYPE:ID[#RELATION]`.")],
+    context: ContextOption = "",
+    contextual: WithOption = None,
+    relations: Annotated[bool, typer.Option("--relations", help="Relations, too.")] = False,
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
+) -> None:
+    """List what a subject may do on an object. Exits with 4 if the list is incomplete."""
+    body: JsonObject = {
+        "object": object_,
+        "subject": subject,
+        **_shared(context, contextual),
+        "include_relations": relations,
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    with Server(run.options) as server:
+        answer = server.call("POST", server.store_path("/lookup/permissions"), body)
+    if run.output.as_json:
+        run.output.json(answer)
+    else:
+        rows = (_row("permission", item) for item in answer["permissions"])
+        run.output.table(("PERMISSION", "DECISION", "MISSING CONTEXT"), rows)
+    _end(run, answer)
+
+
+def _shared(context: str, contextual: list[str] | None) -> JsonObject:
+    return {
+        "context": json_option(context, "--context"),
+        "contextual_tuples": contextual or [],
+    }
+
+
+def _row(what: str, item: JsonObject) -> tuple[str, ...]:
+    return str(item[what]), str(item["decision"]), ", ".join(item["missing_context"])
+
+
+def _end(run: Run, answer: dict[str, Any]) -> None:
+    """Say what is missing, and at which zookie; the exit code tells scripts."""
+    for gap in answer["gaps"]:
+        about = gap["about"] or "the rest"
+        run.output.note(f"incomplete: {about}: {gap['error']['detail']}", style="yellow")
+    run.output.note(f"zookie: {answer['zookie']}")
+    if not answer["complete"]:
+        raise typer.Exit(ExitCode.REFUSED)
