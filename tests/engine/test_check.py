@@ -228,3 +228,22 @@ async def test_a_contextual_tuple_replaces_the_stored_one() -> None:
     caveated = parse_tuple("document:1#viewer@user:bob[inside]")
     asked = Check(bob.object, bob.relation, bob.subject, {"place": "home"}, [caveated])
     assert await world.ask(replace(asked, context={}), asked) == ["conditional", "denied"]
+
+
+async def test_what_no_answer_depends_on_any_more_is_not_read() -> None:
+    early, late = (
+        [
+            RelationTuple(Object("group", f"{name}{n}"), "member", Subject("group", to, "member"))
+            for n, to in enumerate(f"{name}{n + 1}" for n in range(20))
+        ]
+        for name in "az"
+    )
+    viewers = ["a0", "m", "z0"]
+    tuples = [parse_tuple(f"document:1#viewer@group:{name}#member") for name in viewers]
+    tuples += [parse_tuple("group:m#member@user:ann"), *early, *late]
+    tuples += [parse_tuple("document:2#viewer@group:0#member"), *(nest(n, n + 1) for n in range(9))]
+    world = await setting(GROUPS, tuples)
+    asked = ["document:1#view@user:ann", "document:2#view@user:ann"]
+    assert await world.says(*asked) == ["allowed", "denied"]
+    assert len(world.reader.rounds) > 9
+    assert not {"a1", "z1"} & {one.object_id for one in world.reader.asked}
