@@ -210,7 +210,7 @@ def test_an_interrupted_export_resumes(program: Program, tmp_path: Path, name: s
     # What was being written when it stopped, and what has changed since, do not count.
     with (tmp_path / f"{name}.part").open("ab") as part:
         part.write(b"half a li")
-    program.ok("delete", "document:d000001")
+    program.ok("delete", "document:d011999")
     refused = program("export", str(path), "--resume")
     assert (refused.code, "was saved with server" in refused.error) == (2, True)
     saved = json.loads(state.read_text()) | {"server": program.url}
