@@ -100,9 +100,7 @@ def checked_subject(compiled: CompiledSchema, subject: Subject, field: str) -> N
     """Make sure that a subject can be asked about. Raises InvalidRequest for a wildcard,
     UnknownType and UnknownRelation."""
     if subject.id == WILDCARD:
-        raise InvalidRequest(
-            "a wildcard is no subject to check", field=field, expected="one subject"
-        )
+        raise InvalidRequest("a wildcard is not one subject", field=field, expected="one subject")
     if subject.relation:
         compiled.require(subject.type, subject.relation, field, field)
     else:

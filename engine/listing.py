@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from engine.asking import Ground, checked_context, checked_overlay
+from engine.asking import Ground, checked_context, checked_overlay, checked_subject
 from engine.candidates import Approach, Candidate, Candidates, approach
 from engine.confirm import Confirmation
 from engine.decision import ALLOWED, Decision, Verdict
@@ -17,7 +17,7 @@ from engine.reach import Reach, Routes
 from engine.reader import ReverseReader
 from engine.requests import Gap, LookupObjects
 from engine.store.reverse_overlay import ReverseOverlayReader
-from engine.tuples import WILDCARD, Object, check_id
+from engine.tuples import Object, check_id
 from engine.write import check_count
 
 _CONFIRMED_AT_LEAST, _CONFIRMED_AT_MOST = 100, 2_000
@@ -153,7 +153,7 @@ class Listing:
 
 def checked_candidates(ground: Ground, asked: LookupObjects) -> list[str] | None:
     """The candidates that were given. Raises what is wrong with the question."""
-    compiled, subject = ground.compiled, asked.subject
+    compiled = ground.compiled
     if not asked.types:
         raise InvalidRequest("no type is asked for", field="types", expected="an object type")
     for index, kind in enumerate(asked.types):
@@ -162,14 +162,7 @@ def checked_candidates(ground: Ground, asked: LookupObjects) -> list[str] | None
             raise InvalidRequest(
                 "it stands twice", field=f"types[{index}]", expected="each type once"
             )
-    if subject.id == WILDCARD:
-        raise InvalidRequest(
-            "a wildcard is no subject to look for", field="subject", expected="one subject"
-        )
-    if subject.relation:
-        compiled.require(subject.type, subject.relation, "subject", "subject")
-    else:
-        compiled.object_type(subject.type, "subject")
+    checked_subject(compiled, asked.subject, "subject")
     checked_context(ground, asked.context, "context")
     if asked.candidates is None:
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
@@ -11,7 +12,7 @@ from engine.digest import digest
 from engine.errors import LimitExceeded
 from engine.limits import Limits
 from engine.requests import Consistency, ReadAnswer
-from engine.store.protocol import Storage, StoreRecord, TupleFilter
+from engine.store.protocol import Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple, Subject
 from engine.zookie import encode
 
@@ -22,6 +23,37 @@ def check_limit(limit: int, maximum: int) -> None:
     """Raises LimitExceeded unless 1 <= limit <= maximum."""
     if not 1 <= limit <= maximum:
         raise LimitExceeded(f"a limit of {limit}", field="limit", expected=f"from 1 to {maximum}")
+
+
+class Place(NamedTuple):
+    """Where a page begins: after `position` (None: at the start), at one snapshot and one `now`."""
+
+    snapshot: Snapshot
+    now: datetime
+    position: tuple[str, ...] | None
+
+
+async def place_of(
+    freshness: Freshness,
+    cursors: Cursors,
+    record: StoreRecord,
+    call: Call,
+    *,
+    cursor: str | None,
+    consistency: Consistency,
+    objects: Collection[Object] = (),
+) -> Place:
+    """Where the page that `cursor` names begins; without one, the start of a list at a snapshot
+    with this consistency, fit for questions about `objects`.
+
+    A cursor fixes snapshot and `now`, whatever `consistency` says. Raises InvalidCursor, and what
+    choosing a snapshot raises.
+    """
+    if cursor is None:
+        return Place(*await freshness.choose(record, consistency, objects), None)
+    opened = await cursors.open(cursor, call)
+    snapshot = await freshness.exactly(record.id, opened.revision, opened.stamp, "cursor")
+    return Place(snapshot, opened.now, opened.position)
 
 
 class Reading:
@@ -43,28 +75,20 @@ class Reading:
         cursor: str | None,
         consistency: Consistency,
     ) -> ReadAnswer:
-        """One page. A cursor fixes snapshot and `now`, whatever `consistency` says.
-
-        Raises InvalidCursor, LimitExceeded, SnapshotExpired.
-        """
+        """One page. Raises LimitExceeded, and what `place_of` raises."""
         size = self._limits.page_default if limit is None else limit
         check_limit(size, self._limits.page_maximum)
         call = Call(record.id, "read", digest(list(filter_)))
-        after = None
-        if cursor is None:
-            snapshot, now = await self._freshness.choose(record, consistency)
-        else:
-            opened = await self._cursors.open(cursor, call)
-            snapshot = await self._freshness.exactly(
-                record.id, opened.revision, opened.stamp, "cursor"
-            )
-            now, after = opened.now, _tuple_at(opened.position)
+        snapshot, now, position = await place_of(
+            self._freshness, self._cursors, record, call, cursor=cursor, consistency=consistency
+        )
+        after = None if position is None else _tuple_at(position)
         found = await self._storage.read(snapshot, filter_, after=after, limit=size + 1, now=now)
         tuples = tuple(found[:size])
         following = None
         if len(found) > size:
-            position = (*tuples[-1].object, tuples[-1].relation, *tuples[-1].subject)
-            place = Cursor(snapshot.revision, snapshot.stamp, now, position)
+            last = (*tuples[-1].object, tuples[-1].relation, *tuples[-1].subject)
+            place = Cursor(snapshot.revision, snapshot.stamp, now, last)
             following = await self._cursors.seal(call, place)
         return ReadAnswer(tuples, following, encode(snapshot))
 

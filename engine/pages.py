@@ -10,8 +10,8 @@ from engine.check import Budget
 from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.digest import Part, digest
-from engine.errors import LimitExceeded
 from engine.limits import Limits
+from engine.lists import check_limit, place_of
 from engine.requests import MINIMIZE_LATENCY, Consistency, FullyConsistent
 from engine.schemas import Schemas
 from engine.store.protocol import Snapshot, Storage
@@ -69,9 +69,7 @@ class Pages:
     def size(self, way: Way) -> int:
         """How many entries a page takes. Raises LimitExceeded."""
         size = self.limits.page_default if way.limit is None else way.limit
-        if not 1 <= size <= self.limits.page_maximum:
-            expected = f"from 1 to {self.limits.page_maximum}"
-            raise LimitExceeded(f"a limit of {size}", field="limit", expected=expected)
+        check_limit(size, self.limits.page_maximum)
         return size
 
     async def open(
@@ -85,21 +83,22 @@ class Pages:
         """The page of the call `name` with these arguments that the cursor names; without one the
         first, at a snapshot that is fit for questions about `objects`.
 
-        Raises InvalidCursor, SchemaNotFound, and what choosing a snapshot raises.
+        Raises SchemaNotFound, and what `place_of` raises.
         """
         reads, nodes = self.limits.evaluation_reads, self.limits.evaluation_nodes
         budget = Budget(reads, nodes, perf_counter() + self.seconds(way))
         fresh = isinstance(way.consistency, FullyConsistent)
         record = await self._freshness.store(store, fresh=fresh)
         call = Call(record.id, name, digest(arguments))
-        position: tuple[str, ...] | None = None
-        if way.cursor is None:
-            snapshot, now = await self._freshness.choose(record, way.consistency, objects)
-        else:
-            opened = await self._cursors.open(way.cursor, call)
-            place = (opened.revision, opened.stamp)
-            snapshot = await self._freshness.exactly(record.id, *place, "cursor")
-            now, position = opened.now, opened.position
+        snapshot, now, position = await place_of(
+            self._freshness,
+            self._cursors,
+            record,
+            call,
+            cursor=way.cursor,
+            consistency=way.consistency,
+            objects=objects,
+        )
         compiled = await self._schemas.at(snapshot)
         ground = Ground(compiled, self._storage.reader(snapshot), now, self.limits)
         return Page(call, snapshot, ground, budget, position)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from engine.cache.shared import Lru
 from engine.caveats import CaveatSet
 from engine.entrances import Entrances
 from engine.errors import SchemaNotFound, SchemaRefused, UnknownRelation, UnknownType
@@ -108,7 +108,7 @@ class Schemas:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._kept: OrderedDict[tuple[str, int], CompiledSchema] = OrderedDict()
+        self._kept: Lru[tuple[str, int], CompiledSchema] = Lru(_SCHEMAS_KEPT)
 
     async def at(self, snapshot: Snapshot) -> CompiledSchema:
         """The schema in force at a snapshot. Raises SchemaNotFound if there is none yet."""
@@ -117,22 +117,13 @@ class Schemas:
                 "the store has no schema yet", expected="write one with PUT …/schema"
             )
         key = (snapshot.store_id, snapshot.schema_version)
-        compiled = self._kept.get(key)
+        compiled = self._kept.used(key)
         if compiled is None:
             record = await self._storage.schema(snapshot.store_id, snapshot.schema_version)
-            compiled = await compiled_apart(record.text, record.language)
-            self._kept[key] = compiled
-            if len(self._kept) > _SCHEMAS_KEPT:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(key)
+            compiled = self._kept.put(key, await compiled_apart(record.text, record.language))
         return compiled
 
     def forget(self, store_id: str) -> None:
         """Drop every compiled schema of one store."""
         for key in [key for key in self._kept if key[0] == store_id]:
             del self._kept[key]
-
-    def kept(self) -> Mapping[tuple[str, int], CompiledSchema]:
-        """What is kept now, for metrics."""
-        return self._kept
