@@ -174,6 +174,27 @@ class Settings(BaseSettings):
     limit_expand_nodes: Count = Field(
         default=_DEFAULTS.expand_nodes, description="Nodes of one expand tree"
     )
+    limit_explain_seconds: Seconds = Field(
+        default=_DEFAULTS.explain_seconds, description="What one explanation may take"
+    )
+    limit_explain_reads: Count = Field(
+        default=_DEFAULTS.explain_reads, description="Tuples that one explanation may read"
+    )
+    limit_explain_goals: Count = Field(
+        default=_DEFAULTS.explain_goals, description="Goals in one explanation"
+    )
+    limit_explain_tuples: Count = Field(
+        default=_DEFAULTS.explain_tuples, description="Tuples in one explanation"
+    )
+    limit_explain_ways: Count = Field(
+        default=_DEFAULTS.explain_ways, description="Ways to yes in one explanation"
+    )
+    limit_explain_trials: Count = Field(
+        default=_DEFAULTS.explain_trials, description="Sets of changes tried for ways to yes"
+    )
+    limit_explained_checks: Count = Field(
+        default=_DEFAULTS.explained_checks, description="Explained checks in one batch"
+    )
 
     docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`")
     log_level: str = Field(

@@ -87,7 +87,7 @@ class BatchAnswer:
 
     results: tuple[Decision | EngineError, ...]
     zookie: str
-    explanations: tuple[Mapping[str, Any] | None, ...] = ()
+    explanations: tuple[Mapping[str, Any] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

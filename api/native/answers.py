@@ -6,7 +6,35 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.native.wire import ZOOKIE, CaveatUse, Tuple, example
+from api.native.wire import ZOOKIE, CaveatUse, Tuple, Update, example
+
+_TUPLE = {"object": "document:readme", "relation": "viewer", "subject": "user:ann"}
+_EXPLANATION = {
+    "version": 1,
+    "object": "document:readme",
+    "relation": "viewer",
+    "subject": "user:ann",
+    "context": {},
+    "decision": "allowed",
+    "missing_context": [],
+    "now": "2030-01-31T12:00:00Z",
+    "revision": 2,
+    "complete": True,
+    "judgements": [
+        {
+            "goal": "document:readme#viewer",
+            "verdict": "allowed",
+            "step": {
+                "kind": "tuples",
+                "verdict": "allowed",
+                "relation": "viewer",
+                "tuples": [
+                    {"tuple": _TUPLE, "state": "holds", "verdict": "allowed", "revision": 2}
+                ],
+            },
+        }
+    ],
+}
 
 
 class WriteAnswer(BaseModel):
@@ -51,12 +79,69 @@ class Decision(BaseModel):
     missing_context: list[str]
 
 
+class Judgement(BaseModel):
+    """One goal of a proof, its verdict, and the step of its rewrite that decides it."""
+
+    model_config = example(
+        {
+            "goal": "document:readme#viewer",
+            "verdict": "denied",
+            "step": {"kind": "tuples", "verdict": "denied", "relation": "viewer"},
+        }
+    )
+    goal: str
+    verdict: Literal["allowed", "denied", "conditional"]
+    step: dict[str, Any]
+
+
+class Way(BaseModel):
+    """Updates that would turn a denial, as a write takes them, and how widely they let in."""
+
+    model_config = example(
+        {
+            "updates": [{"op": "touch", "tuple": _TUPLE}],
+            "lets_in": {"everyone": 0, "groups": 0, "distance": 0},
+        }
+    )
+    updates: list[Update]
+    lets_in: dict[str, int]
+
+
+class Ways(BaseModel):
+    """The nearest ways to yes; `reason` says why there may be others."""
+
+    model_config = example({"found": [], "complete": True})
+    found: list[Way]
+    complete: bool
+    reason: str | None = None
+
+
+class Explanation(BaseModel):
+    """A proof of a decision (version 1). Only a complete one verifies."""
+
+    model_config = example(_EXPLANATION)
+    version: int
+    object: str
+    relation: str
+    subject: str
+    context: dict[str, Any]
+    decision: Literal["allowed", "denied", "conditional"]
+    missing_context: list[str]
+    now: str
+    revision: int
+    complete: bool
+    reason: str | None = None
+    judgements: list[Judgement]
+    ways_to_yes: Ways | None = None
+
+
 class CheckAnswer(Decision):
     """A decision, and the zookie of the snapshot that it was made at."""
 
     model_config = example(
         {"decision": "allowed", "allowed": True, "missing_context": [], "zookie": ZOOKIE}
     )
+    explanation: Explanation | None = None
     zookie: str
 
 
@@ -98,6 +183,7 @@ class BatchItem(BaseModel):
     decision: Literal["allowed", "denied", "conditional"] | None = None
     allowed: bool | None = None
     missing_context: list[str] | None = None
+    explanation: Explanation | None = None
     error: Problem | None = None
 
 

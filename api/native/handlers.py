@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from api.asgi import Answer
+from api.auth import Right
 from api.calls import Call
 from api.errors import Forbidden
 from api.native import render
@@ -24,7 +25,7 @@ from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
 from engine.tuples import RelationTuple, parse_object, parse_subject
 
 T = TypeVar("T")
-CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples")
+CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
 _OPS = {op.value: op for op in UpdateOp}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
@@ -40,6 +41,7 @@ async def check(call: Call) -> Answer:
     asked = _check(body, problems)
     consistency = consistency_of(body, problems)
     problems.raise_any()
+    _may_explain(call, (asked,))
     answer = await call.engine.check(call.store, asked, consistency, deadline=call.deadline)
     call.metrics.decided((answer.decision,))
     return _json(render.check(answer))
@@ -55,6 +57,7 @@ async def check_batch(call: Call) -> Answer:
     ]
     consistency = consistency_of(body, problems)
     problems.raise_any()
+    _may_explain(call, checks)
     answer = await call.engine.check_batch(call.store, checks, consistency, deadline=call.deadline)
     call.metrics.decided(answer.results)
     return _json(render.batch(answer))
@@ -66,9 +69,20 @@ def _check(members: Members, problems: Problems) -> Check:
     subject = members.parsed("subject", parse_subject)
     context = members.object("context")
     contextual = tuples_of(members, "contextual_tuples", problems)
+    explain = members.flag("explain")
     if object_ is None or relation is None or subject is None:
         return None  # type: ignore[return-value]  # a problem is noted: this is never used
-    return Check(object_, relation, subject, context, contextual)
+    return Check(object_, relation, subject, context, contextual, explain)
+
+
+def _may_explain(call: Call, checks: Sequence[Check]) -> None:
+    """An explanation tells stored tuples: who may not read them may not have it."""
+    if Right.READ not in call.principal.rights and any(check.explain for check in checks):
+        raise Forbidden(
+            f"the key lacks the right `{Right.READ}`",
+            field="explain",
+            expected="a key with this right, or no `explain`",
+        )
 
 
 def tuples_of(members: Members, name: str, problems: Problems) -> list[RelationTuple]:

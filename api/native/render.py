@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -66,16 +67,22 @@ def decision(item: Decision) -> Json:
 
 def check(answer: CheckAnswer) -> Json:
     """The answer to one check."""
-    return {**decision(answer.decision), "zookie": answer.zookie}
+    return _explained(decision(answer.decision), answer.explanation) | {"zookie": answer.zookie}
 
 
 def batch(answer: BatchAnswer) -> Json:
     """The answers to a batch, in order; a check that failed has an `error` in its place."""
     results = [
-        {"error": describe(item)} if isinstance(item, EngineError) else decision(item)
-        for item in answer.results
+        {"error": describe(item)}
+        if isinstance(item, EngineError)
+        else _explained(decision(item), why)
+        for item, why in zip(answer.results, answer.explanations, strict=True)
     ]
     return {"results": results, "zookie": answer.zookie}
+
+
+def _explained(told: Json, explanation: Mapping[str, Any] | None) -> Json:
+    return told if explanation is None else {**told, "explanation": explanation}
 
 
 def read(answer: ReadAnswer) -> Json:

@@ -139,6 +139,7 @@ class CheckItem(BaseModel):
     subject: str
     context: dict[str, Any] = {}
     contextual_tuples: list[TupleInput] = []
+    explain: bool = Field(False, description="Tell why, too; needs the right `read`")
 
 
 class CheckRequest(CheckItem):

@@ -93,7 +93,7 @@ async def test_answers_have_the_documented_members(served: Served) -> None:
     await served.write("document:a#viewer@user:ann")
     question = {"object": "document:a", "relation": "view", "subject": "user:ann"}
     bodies: Json = {
-        "check": question,
+        "check": {**question, "explain": True},
         "check_batch": {"checks": [question]},
         "expand": {"object": "document:a", "relation": "view"},
         "lookup_subjects": {"object": "document:a", "relation": "view", "subject_type": "user"},

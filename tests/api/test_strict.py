@@ -27,7 +27,9 @@ def write(item: Any) -> dict[str, Any]:
 WRONG: list[tuple[str, Any, str, str]] = [
     ("/check", [], "wrong_type", "body"),
     ("/check", {}, "missing_field", "object"),
-    ("/check", {**CHECK, "explain": True}, "unknown_field", "explain"),
+    ("/check", {**CHECK, "explain": "yes"}, "wrong_type", "explain"),
+    ("/check", {**CHECK, "explanation": True}, "unknown_field", "explanation"),
+    ("/check/batch", {"checks": [{**CHECK, "explain": True}] * 21}, "limit_exceeded", "checks"),
     ("/check", {**CHECK, "relation": True}, "wrong_type", "relation"),
     ("/check", {**CHECK, "relation": "veiw"}, "unknown_relation", "relation"),
     ("/check", {**CHECK, "object": "documnt:a"}, "unknown_type", "object"),
