@@ -28,7 +28,11 @@ SCENARIOS = cases(
     lambda scenario: scenario.id,
 )
 DECISIONS = Path(__file__).parents[2] / "docs" / "decisions" / "known-bypasses.md"
-PROSE_TESTS = Path(__file__).parent
+PROSE_TESTS = [
+    *Path(__file__).parent.glob("test_prose*.py"),
+    *Path(__file__).parent.glob("test_lookup*.py"),
+    *Path(__file__).parents[1].glob("lookups/test_*.py"),
+]
 
 # Scenarios with tuples that no write may store, and how many.
 OFF_SCHEMA = {"A02": 1, "A21": 2}
@@ -134,6 +138,6 @@ def test_every_scenario_is_tested_or_decided() -> None:
         pytest.skip(f"the conformance data is not there: {ROOT}")
     told = {scenario.id for scenario in every_scenario()}
     decided = DECISIONS.read_text(encoding="utf-8")
-    tests = "".join(path.read_text(encoding="utf-8") for path in PROSE_TESTS.glob("test_prose*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in PROSE_TESTS)
     for id_ in every_id():
         assert id_ in told or f"_{id_.lower()}" in tests or f"**{id_}**" in decided, id_

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from engine.lookup_objects import Objects
 from engine.pages import Way
-from engine.requests import FoundObject, Gap, LookupObjects
+from engine.requests import FoundObject, Gap, LookupObjects, ObjectsAnswer
 from engine.store.protocol import Storage
 from engine.tuples import Object, Subject
 from tests.engine.agreement import simplified
@@ -30,14 +30,17 @@ TYPES = (("doc",), ("folder",), ("group",), ("folder", "doc", "group"))
 Listed = tuple[tuple[FoundObject, ...], tuple[Gap, ...]]
 
 
+Page = Callable[[str, LookupObjects, Way], Awaitable[ObjectsAnswer]]
+
+
 async def every_page(
-    objects: Objects, store: str, asked: LookupObjects, way: Way
+    page: Page, store: str, asked: LookupObjects, way: Way
 ) -> tuple[list[FoundObject], list[Gap]]:
     """All entries and gaps of a list that is read page by page."""
     found: list[FoundObject] = []
     gaps: list[Gap] = []
     while True:
-        answer = await objects.page(store, asked, way)
+        answer = await page(store, asked, way)
         assert len(answer.objects) + len(answer.gaps) <= (way.limit or 1000)
         found += answer.objects
         gaps += answer.gaps
@@ -53,8 +56,8 @@ async def listed(objects: Objects, store: str, asked: LookupObjects) -> dict[str
     kinds = asked.types
     candidates = sorted({id_ for kind in kinds for id_ in IDS[kind]}, reverse=True)
     chosen = replace(asked, candidates=candidates)
-    made = [await every_page(objects, store, asked, Way(size)) for size in SIZES]
-    made += [await every_page(objects, store, chosen, Way(size)) for size in SIZES]
+    made = [await every_page(objects.page, store, asked, Way(size)) for size in SIZES]
+    made += [await every_page(objects.page, store, chosen, Way(size)) for size in SIZES]
     streamed = [answer async for answer in objects.stream(store, asked, Way(2))]
     made.append(
         (
