@@ -18,7 +18,8 @@ from tests.api.serving import serving
 _ROOT = Path(__file__).resolve().parents[2]
 PAGE = _ROOT / "docs" / "http-api.md"
 README = _ROOT / "README.md"
-PAGES = (PAGE, README)
+WHO = _ROOT / "docs" / "who-can-access.md"
+PAGES = (PAGE, README, WHO)
 HOST = "http://localhost:8080"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (curl (?:[^'\n]|'[^']*')*)\n", re.MULTILINE)
