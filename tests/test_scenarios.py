@@ -1,7 +1,7 @@
 """The scenarios of `tests/scenarios`: one idea each, as schema, tuples and expected answers.
 
-Every check is asked alone, in a batch, in the batch turned round, and with all and either half of
-the tuples contextual instead of stored; on the memory store and on Postgres.
+Every check is asked alone, in a batch, in the batch turned round, in a batch with other contexts,
+and with all and either half of the tuples contextual; on the memory store and on Postgres.
 """
 
 from __future__ import annotations
@@ -155,6 +155,17 @@ async def test_a_scenario(storage: Storage, path: Path) -> None:
         batch = await engine.check_batch(name, group.checks, FULLY_CONSISTENT)
         turned = await engine.check_batch(name, group.checks[::-1], FULLY_CONSISTENT)
         compare(group, {"alone": singly, "batch": batch.results, "turned": turned.results[::-1]})
+    for moment in {group.now for group in scenario.groups}:
+        clock.now = moment
+        group = together([group for group in scenario.groups if group.now == moment])
+        batch = await engine.check_batch(name, group.checks, FULLY_CONSISTENT)
+        compare(group, {"with other contexts": batch.results})
+
+
+def together(groups: list[Group]) -> Group:
+    """Groups of one time as one."""
+    checks = [check for group in groups for check in group.checks]
+    return Group(groups[0].now, checks, [one for group in groups for one in group.expected])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

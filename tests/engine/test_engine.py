@@ -1,11 +1,11 @@
-"""The façade on both storages: writes again and at once, schemas in force, pages, time."""
+"""The façade on both storages: writes again and at once, schemas in force, pages."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -24,7 +24,6 @@ from engine.limits import Limits
 from engine.requests import (
     FULLY_CONSISTENT,
     AtExactSnapshot,
-    AtTime,
     DeleteRequest,
     WriteRequest,
 )
@@ -33,6 +32,7 @@ from engine.store.postgres import PostgresStorage
 from engine.store.protocol import Storage, TupleFilter, WriteCommand, WriteOutcome
 from engine.tuples import parse_tuple
 from tests.conftest import database_dsn
+from tests.engine.facade import allowed, stored
 from tests.engine.ground import question
 from tests.store.tenant import create, delete, touch
 
@@ -68,17 +68,6 @@ async def engine(storage: Storage) -> AsyncIterator[Engine]:
     for record in await storage.list_stores("", 100):
         await storage.delete_store(record.name)
     await made.freshness.close()
-
-
-async def allowed(engine: Engine, text: str, consistency: Any = FULLY_CONSISTENT) -> bool:
-    """Whether a check in the form of a tuple is allowed."""
-    return (await engine.check("acme", question(text), consistency)).decision.allowed
-
-
-async def stored(engine: Engine) -> list[str]:
-    """Every tuple of the store."""
-    pages = engine.export("acme", consistency=FULLY_CONSISTENT)
-    return [str(item) async for page in pages for item in page.tuples]
 
 
 def viewers(count: int) -> list[str]:
@@ -291,83 +280,6 @@ def told(result: Any) -> Any:
     if isinstance(result, EngineError):
         return result.code, result.field
     return str(result.verdict)
-
-
-class Hours:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2030, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-TIMED = """
-use expiration
-definition user {}
-definition document { relation viewer: user | user with expiration }
-"""
-ANN = "document:1#viewer@user:ann"
-TEN, TWELVE = (datetime(2030, 1, 1, hour, tzinfo=UTC) for hour in (10, 12))
-
-
-async def timed() -> tuple[Engine, Hours, str]:
-    """An engine whose store has a viewer until ten, and the zookie of midnight."""
-    clock = Hours()
-    engine = Engine(MemoryStorage(clock), clock=clock)
-    await engine.create_store("acme")
-    await engine.write_schema("acme", TIMED)
-    written = await engine.write(
-        "acme", WriteRequest(touch(f"{ANN}[expiration:2030-01-01T10:00:00Z]"))
-    )
-    clock.now = TWELVE
-    return engine, clock, written.zookie
-
-
-async def test_now_is_that_of_the_time_asked_for() -> None:
-    engine, _, midnight = await timed()
-    assert not await allowed(engine, ANN)
-    assert await allowed(engine, ANN, AtExactSnapshot(midnight))
-    assert await allowed(engine, ANN, AtTime(TEN - timedelta(microseconds=1)))
-    assert not await allowed(engine, ANN, AtTime(TEN))
-    with pytest.raises(EngineError) as refused:
-        await allowed(engine, ANN, AtTime(TWELVE + timedelta(seconds=1)))
-    assert refused.value.code == "invalid_request"
-
-
-async def test_an_expired_tuple_is_as_good_as_gone_for_writes() -> None:
-    engine, _, _ = await timed()
-    assert await stored(engine) == []
-    answer = await engine.write("acme", WriteRequest(create(ANN)))
-    assert answer.results == ("created",)
-    assert await allowed(engine, ANN)
-
-
-async def test_tending_removes_what_expired_and_tells_watchers() -> None:
-    engine, _, midnight = await timed()
-    events = engine.watch("acme", after=midnight)
-    assert (await anext(events)).heartbeat
-    assert await engine.collect_garbage("acme", window=timedelta(days=1)) == 1
-    event = await anext(events)
-    assert [(op, str(item)[: len(ANN)]) for op, item in event.changes] == [("delete", ANN)]
-    await events.aclose()  # type: ignore[attr-defined]  # it is a generator
-    assert await engine.collect_garbage(window=timedelta(days=1)) == 0
-    assert await allowed(engine, ANN, AtTime(TEN - timedelta(seconds=1)))
-
-
-async def test_tending_gives_up_old_history_of_every_store() -> None:
-    engine, clock, midnight = await timed()
-    await engine.create_store("other")
-    await engine.write("acme", WriteRequest(create("document:2#viewer@user:bob")))
-    clock.now = TWELVE + timedelta(days=2)
-    await engine.write("acme", WriteRequest(create(ANN)))
-    assert await engine.collect_garbage(window=timedelta(days=1)) >= 1
-    fresh = Engine(engine.storage, clock=clock)
-    with pytest.raises(EngineError) as gone:
-        await allowed(fresh, ANN, AtExactSnapshot(midnight))
-    assert gone.value.code == "snapshot_expired"
-    assert await allowed(fresh, ANN)
 
 
 class Interrupted(MemoryStorage):
