@@ -1,4 +1,4 @@
-"""`lookup subjects|permissions`: who has access to an object, and what one subject may do."""
+"""`lookup objects|subjects|permissions`: what a subject reaches, and who may do what."""
 
 from __future__ import annotations
 
@@ -31,6 +31,46 @@ CandidateOption = Annotated[
     list[str] | None,
     typer.Option("--candidate", help="Look at this id alone; repeatable.", show_default=False),
 ]
+
+
+@app.command()
+@command()
+def objects(
+    run: Run,
+    *,
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="`TYPE:ID[#RELATION]`.")],
+    relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
+    types: Annotated[list[str], typer.Argument(metavar="TYPE...", help="Of which objects.")],
+    context: ContextOption = "",
+    contextual: WithOption = None,
+    candidates: CandidateOption = None,
+    count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Stop after this many objects.")
+    ] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
+    cursor: Annotated[
+        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
+    ] = "",
+    mode: ConsistencyOption = None,
+    zookie: ZookieOption = None,
+    at_time: TimeOption = None,
+) -> None:
+    """List the objects on which a subject has a relation or permission, sorted.
+
+    Exits with 4 if the list is incomplete.
+    """
+    body: JsonObject = {
+        "types": types,
+        "relation": relation,
+        "subject": subject,
+        **_shared(context, contextual),
+        "consistency": consistency(mode, zookie, at_time),
+    }
+    if candidates:
+        body["candidates"] = candidates
+    most = None if everything else limit
+    _list(run, "objects", body, count=count, cursor=cursor, limit=most)
 
 
 @app.command()
@@ -74,39 +114,49 @@ def subjects(
     }
     if candidates:
         body["candidates"] = candidates
+    most = None if everything else limit
+    _list(run, "subjects", body, count=count, cursor=cursor, limit=most)
+
+
+def _list(
+    run: Run, what: str, body: JsonObject, *, count: bool, cursor: str, limit: int | None
+) -> None:
+    """Show a list of objects or subjects, or only how many it has."""
     if count and cursor:
         raise Failure("--count is of the whole list and takes no --cursor")
     with Server(run.options) as server:
         if count:
-            path = server.store_path("/lookup/subjects/count")
+            path = server.store_path(f"/lookup/{what}/count")
             _show_count(run, server.call("POST", path, body))
             return
         if cursor:
             body["cursor"] = cursor
-        answer = _pages(server, body, None if everything else limit)
+        answer = _pages(server, what, body, limit)
     if run.output.as_json:
         run.output.json(answer)
     else:
-        rows = (_row("subject", item) for item in answer["subjects"])
-        run.output.table(("SUBJECT", "DECISION", "MISSING CONTEXT"), rows)
+        one = what.removesuffix("s")
+        rows = (_row(one, item) for item in answer[what])
+        run.output.table((one.upper(), "DECISION", "MISSING CONTEXT"), rows)
         if answer["cursor"] is not None:
             run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
     _end(run, answer)
 
 
-def _pages(server: Server, body: JsonObject, limit: int | None) -> JsonObject:
-    """The pages of a list as one, up to `limit` subjects; a gap without a cursor ends it."""
+def _pages(server: Server, what: str, body: JsonObject, limit: int | None) -> JsonObject:
+    """The pages of a list of objects or subjects as one, up to `limit` of them; a gap that is
+    about none of them ends it."""
     found: list[JsonObject] = []
     gaps: list[JsonObject] = []
     while True:
         body["limit"] = 1000 if limit is None else min(1000, limit - len(found))
-        answer = server.call("POST", server.store_path("/lookup/subjects"), body)
-        found += answer["subjects"]
+        answer = server.call("POST", server.store_path(f"/lookup/{what}"), body)
+        found += answer[what]
         gaps += [gap for gap in answer["gaps"] if gap not in gaps]
         body["cursor"] = answer["cursor"]
         stopped = any(gap["about"] is None for gap in gaps)
         if answer["cursor"] is None or stopped or (limit is not None and len(found) >= limit):
-            return {**answer, "subjects": found, "gaps": gaps, "complete": not gaps}
+            return {**answer, what: found, "gaps": gaps, "complete": not gaps}
 
 
 def _show_count(run: Run, answer: JsonObject) -> None:
@@ -114,8 +164,9 @@ def _show_count(run: Run, answer: JsonObject) -> None:
         run.output.json(answer)
     else:
         for verdict in ("allowed", "conditional", "denied"):
-            run.output.line(f"{answer[verdict]} {verdict}")
-        if answer["wildcard"] is not None:
+            if verdict in answer:
+                run.output.line(f"{answer[verdict]} {verdict}")
+        if answer.get("wildcard") is not None:
             run.output.line(f"everyone else {answer['wildcard']}")
     _end(run, answer)
 
