@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from api.auth import Right
 from api.calls import Operation
-from api.native import answers, handlers, lookups, object_lookups, transfer, watching, wire
+from api.native import (
+    answers,
+    handlers,
+    lookup_answers,
+    lookups,
+    object_lookups,
+    transfer,
+    watching,
+    wire,
+)
 from api.native.decode import FILTER_FIELDS
 
 STORES = "/v1/stores"
@@ -50,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "The userset tree of a relation or permission",
         wire.ExpandRequest,
         answers.ExpandAnswer,
+        variant=answers.ExpandPage,
     ),
     Operation(
         "lookup_objects",
@@ -59,7 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
         object_lookups.lookup_objects,
         "Of which objects is a subject a member? In pages, or as lines of JSON",
         wire.LookupObjectsRequest,
-        answers.LookupObjectsAnswer,
+        lookup_answers.LookupObjectsAnswer,
         lines=True,
     ),
     Operation(
@@ -70,7 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         object_lookups.count_objects,
         "Of how many objects is a subject a member?",
         wire.CountObjectsRequest,
-        answers.CountObjectsAnswer,
+        lookup_answers.CountObjectsAnswer,
     ),
     Operation(
         "lookup_subjects",
@@ -80,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
         lookups.lookup_subjects,
         "Who is a member of a relation or permission? In pages, or as lines of JSON",
         wire.LookupSubjectsRequest,
-        answers.LookupSubjectsAnswer,
+        lookup_answers.LookupSubjectsAnswer,
         lines=True,
     ),
     Operation(
@@ -91,7 +101,7 @@ OPERATIONS: tuple[Operation, ...] = (
         lookups.count_subjects,
         "How many are members of a relation or permission?",
         wire.CountSubjectsRequest,
-        answers.CountSubjectsAnswer,
+        lookup_answers.CountSubjectsAnswer,
     ),
     Operation(
         "lookup_permissions",
@@ -101,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         lookups.lookup_permissions,
         "What may a subject do on an object?",
         wire.LookupPermissionsRequest,
-        answers.LookupPermissionsAnswer,
+        lookup_answers.LookupPermissionsAnswer,
     ),
     Operation(
         "read",
