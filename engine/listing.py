@@ -157,7 +157,8 @@ def checked_candidates(ground: Ground, asked: LookupObjects) -> list[str] | None
     if not asked.types:
         raise InvalidRequest("no type is asked for", field="types", expected="an object type")
     for index, kind in enumerate(asked.types):
-        compiled.require(kind, asked.relation, f"types[{index}]", "relation")
+        field = "type" if len(asked.types) == 1 else f"types[{index}]"
+        compiled.require(kind, asked.relation, field, "relation")
         if kind in asked.types[:index]:
             raise InvalidRequest(
                 "it stands twice", field=f"types[{index}]", expected="each type once"
