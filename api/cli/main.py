@@ -13,6 +13,7 @@ from api.cli.importing import import_
 from api.cli.options import LOCAL, Run, command, root
 from api.cli.serve import serve
 from api.cli.validate import validate
+from api.cli.verify import verify
 from api.cli.watch import watch
 from api.version import program_version
 
@@ -55,6 +56,7 @@ app.command(rich_help_panel=_DATA)(watch)
 app.command("import", rich_help_panel=_FILES)(import_)
 app.command(rich_help_panel=_FILES)(export)
 app.command(rich_help_panel=_FILES)(validate)
+app.command(rich_help_panel=_FILES)(verify)
 app.command()(version)
 
 

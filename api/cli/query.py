@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from api.cli.client import Server
+from api.cli.explained import DotOption, ProofFiles, ProofOption, SvgOption, show
 from api.cli.failure import ExitCode, Failure
 from api.cli.filters import (
     ConsistencyOption,
@@ -57,6 +58,12 @@ def check(
         list[str] | None,
         typer.Option("--with", help="A tuple that counts as stored for this check; repeatable."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why, and what would turn a denial.")
+    ] = False,
+    proof: ProofOption = None,
+    dot: DotOption = None,
+    svg: SvgOption = None,
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -65,6 +72,7 @@ def check(
 
     Exits with 0 for allowed, 1 for denied and 3 for conditional.
     """
+    files = ProofFiles(proof, dot, svg)
     body: JsonObject = {
         **_question(question),
         "context": json_option(context, "--context"),
@@ -72,6 +80,8 @@ def check(
     }
     if contextual:
         body["contextual_tuples"] = contextual
+    if explain or files.wanted:
+        body["explain"] = True
     with Server(run.options) as server:
         answer = server.call("POST", server.store_path("/check"), body)
     decision = str(answer["decision"])
@@ -81,7 +91,11 @@ def check(
         run.output.line(decision, style=_STYLES.get(decision, ""))
         if answer.get("missing_context"):
             run.output.note("missing context: " + ", ".join(answer["missing_context"]))
+        if explain:
+            show(run.output, answer["explanation"])
         run.output.note(f"zookie: {answer['zookie']}")
+    if files.wanted:
+        files.write(answer["explanation"])
     raise typer.Exit(_EXIT_CODES.get(decision, ExitCode.UNAVAILABLE))
 
 

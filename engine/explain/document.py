@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.decision import Decision
-from engine.explain.steps import Fact, Goal, Step
+from engine.explain.steps import ALLOWED, Fact, Goal, Kind, Step
 from engine.explain.ways import Ways
 from engine.jsontext import parse_json_object
+from engine.plan import Planner
 from engine.requests import Check
 from engine.tuples import RelationTuple, format_time
 from schema.model import Schema
@@ -24,15 +25,17 @@ class Telling:
     the revision that wrote it."""
 
     schema: Schema
+    planner: Planner
     check: Check
     revisions: Mapping[RelationTuple, int | None]
     contextual: Sequence[RelationTuple]
 
     def judgement(self, goal: Goal, step: Step) -> Json:
         """A goal with its verdict and the step that decides it."""
-        return {"goal": str(goal), "verdict": step.verdict.value, "step": self._step(step)}
+        told = {"goal": str(goal), "verdict": step.verdict.value}
+        return {**told, "step": self._step(step, goal.object.type)}
 
-    def _step(self, step: Step) -> Json:
+    def _step(self, step: Step, kind: str) -> Json:
         told: Json = {"kind": step.kind.value, "verdict": step.verdict.value}
         if step.relation:
             told["relation"] = step.relation
@@ -41,7 +44,11 @@ class Telling:
         if step.then is not None:
             told["then"] = str(step.then)
         if step.parts:
-            told["parts"] = [{"branch": index, **self._step(part)} for index, part in step.parts]
+            told["parts"] = [
+                {"branch": branch, **self._step(part, kind)} for branch, part in step.parts
+            ]
+        if step.kind is Kind.TUPLES and step.verdict is not ALLOWED:
+            told["looked_for"] = self._looked_for(kind, step.relation)
         if step.facts:
             told["tuples"] = [self._fact(fact) for fact in step.facts]
         return told
@@ -69,8 +76,19 @@ class Telling:
         if fact.then is not None:
             told["then"] = str(fact.then)
         if fact.walk is not None:
-            told["walk"] = self._step(fact.walk)
+            told["walk"] = self._step(fact.walk, item.subject.type)
         return told
+
+    def _looked_for(self, kind: str, name: str) -> list[str]:
+        """The subjects that a relation's tuples could have had to count."""
+        relation, subject = self.schema.object_types[kind].relations[name], self.check.subject
+        found = []
+        for form in relation.subject_types:
+            if form.relation and self.planner.reaches(form.type, form.relation):
+                found.append(f"{form.type}#{form.relation}")
+            elif not form.relation and (form.type, "") == (subject.type, subject.relation):
+                found.append(f"{form.type}:*" if form.wildcard else str(subject))
+        return sorted(set(found))
 
 
 def tuple_json(item: RelationTuple) -> Json:

@@ -109,6 +109,7 @@ async def _judgements(
     created = await source.storage.created(source.snapshot, stored) if stored else []
     telling = Telling(
         trial.ground.compiled.schema,
+        trial.planner,
         trial.check,
         dict(zip(stored, created, strict=True)),
         trial.contextual,

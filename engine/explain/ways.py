@@ -90,7 +90,7 @@ class Search:
         tried = self._known.get(changes)
         if tried is None:
             if self._left <= 0:
-                raise BudgetExceeded("the search used up its trials", budget="trials")
+                raise BudgetExceeded.of("trials")
             self._left -= 1
             tried = self._known[changes] = await self._trial.run(budget, changes)
         return tried
