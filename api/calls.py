@@ -35,7 +35,7 @@ class Operation:
 
     `path` is relative to the store (`/check`), or absolute for the calls about stores. A `stream`
     sends its own response; any other handler returns an Answer. One with `lines` does either: it
-    is a stream for those who accept lines of JSON.
+    is a stream for those who accept lines of JSON. `variant` is the other form that an answer has.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Operation:
     stream: bool = False
     lines: bool = False
     idempotent: bool = False
+    variant: type[BaseModel] | None = None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,9 @@ from engine.consistency import Freshness
 from engine.cursor import Cursors
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
+from engine.expand_further import expand_further
 from engine.explain import Source, explain_each
+from engine.history import Histories, History, HistoryAnswer
 from engine.limits import Limits
 from engine.lookup_objects import Objects
 from engine.lookup_permissions import lookup_permissions
@@ -34,6 +36,7 @@ from engine.requests import (
     DeleteAnswer,
     DeleteRequest,
     ExpandAnswer,
+    ExpandPage,
     FullyConsistent,
     LookupObjects,
     LookupPermissions,
@@ -94,6 +97,7 @@ class Engine:
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
         self._subjects = Subjects(self._pages)
         self._objects = Objects(self._pages, storage)
+        self._histories = Histories(storage, self.freshness, self._cursors, self.limits)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -262,6 +266,16 @@ class Engine:
         )
         return ExpandAnswer(tree, encode(snapshot))
 
+    async def expand_further(
+        self,
+        store: str,
+        object: Object,  # noqa: A002 - the API's word
+        relation: str,
+        way: Way | None = None,
+    ) -> ExpandPage:
+        """A page of the trees of `object#relation` and of all usersets beneath it."""
+        return await expand_further(self._pages, store, object, relation, way or Way())
+
     async def lookup_objects(
         self, store: str, asked: LookupObjects, way: Way | None = None
     ) -> ObjectsAnswer:
@@ -304,6 +318,11 @@ class Engine:
     ) -> PermissionsAnswer:
         """What a subject may do on an object. Raises as `engine.lookup_permissions` says."""
         return await lookup_permissions(self._pages, store, asked, way or Way())
+
+    async def history(self, store: str, asked: History, way: Way | None = None) -> HistoryAnswer:
+        """A page of what happened to an object's or a subject's tuples. Raises as
+        `engine.history` says."""
+        return await self._histories.page(store, asked, way or Way())
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

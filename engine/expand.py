@@ -98,8 +98,20 @@ async def expand(
     A node of kind `recursion` stands for the node of the same object and relation above it, and
     adds nothing to it. Raises BudgetExceeded, and what the reader raises.
     """
+    (tree,) = await expand_all(schema, reader, ((object_, relation),), now, budget)
+    return tree
+
+
+async def expand_all(
+    schema: Schema,
+    reader: Reader,
+    goals: Sequence[tuple[Object, str]],
+    now: datetime,
+    budget: Budget,
+) -> list[ExpandNode]:
+    """The tree of each goal, as `expand` gives it; they are read together."""
     growth = _Growth(schema, now, budget)
-    root = growth.named(object_, relation, None, None)
+    roots = [growth.named(object_, relation, None, None) for object_, relation in goals]
     turn = budget.check_time()
     while growth.waiting:
         drafts, growth.waiting = growth.waiting, []
@@ -111,7 +123,7 @@ async def expand(
             if budget.check_time() - turn > _SECONDS_PER_TURN:
                 await asyncio.sleep(0)
                 turn = perf_counter()
-    return _finished(root)
+    return [_finished(root) for root in roots]
 
 
 def _scan(draft: _Draft) -> Scan:

@@ -219,6 +219,15 @@ class ExpandSubject:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpandPage:
+    """Trees of a goal and of the usersets beneath it; `cursor` is None at the end."""
+
+    trees: tuple[ExpandNode, ...]
+    cursor: str | None
+    zookie: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExpandAnswer:
     """The userset tree of `object#relation` at one snapshot."""
 

@@ -20,12 +20,14 @@ from api.native.decode import (
     relation_name,
 )
 from engine.errors import InvalidRequest
+from engine.pages import Way
 from engine.requests import FULLY_CONSISTENT, Check, Consistency, DeleteRequest, WriteRequest
 from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
 from engine.tuples import RelationTuple, parse_object, parse_subject
 
 T = TypeVar("T")
 CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
+EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency")
 _OPS = {op.value: op for op in UpdateOp}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
@@ -102,16 +104,28 @@ def consistency_of(members: Members, problems: Problems) -> Consistency:
 async def expand(call: Call) -> Answer:
     """`POST /expand`."""
     problems = Problems()
-    body = Members(await call.json(), "", ("object", "relation", "consistency"), problems)
+    body = Members(await call.json(), "", EXPAND_FIELDS, problems)
     object_ = body.parsed("object", parse_object)
     relation = body.parsed("relation", relation_name)
-    consistency = consistency_of(body, problems)
+    recursive = body.flag("recursive")
+    limit, cursor = body.optional_count("limit"), body.optional_text("cursor")
+    way = Way(limit, cursor, consistency_of(body, problems), call.deadline)
+    if not recursive and (limit or cursor):
+        problems.add(
+            "invalid_request",
+            "one tree has no pages",
+            "limit" if limit else "cursor",
+            "`recursive`: true",
+        )
     problems.raise_any()
     assert object_ is not None
     assert relation is not None
     try:
+        if recursive:
+            page = await call.engine.expand_further(call.store, object_, relation, way)
+            return _json(render.expand_page(page))
         answer = await call.engine.expand(
-            call.store, object_, relation, consistency, deadline=call.deadline
+            call.store, object_, relation, way.consistency, deadline=call.deadline
         )
     except RecursionError:
         raise render.too_deep() from None

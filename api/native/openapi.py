@@ -27,7 +27,8 @@ def schemas() -> dict[str, Any]:
     """The `components.schemas` of the native API."""
     models: set[type[BaseModel]] = {answers.Problem}
     for operation in OPERATIONS:
-        models |= {model for model in (operation.request, operation.response) if model}
+        told = (operation.request, operation.response, operation.variant)
+        models |= {model for model in told if model}
     ordered = sorted(models, key=lambda model: model.__name__)
     _, definitions = models_json_schema(
         [(model, "validation") for model in ordered], ref_template=_REF
@@ -108,7 +109,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
             kinds = [_NDJSON]
         if operation.name == "watch":
             kinds = ["text/event-stream", _NDJSON]
-        told["content"] = {kind: _content(operation.response) for kind in kinds}
+        content = _content(operation.response)
+        if operation.variant is not None:
+            content = _either(content, _content(operation.variant))
+        told["content"] = dict.fromkeys(kinds, content)
     problem = {"application/problem+json": _content(answers.Problem)}
     return {
         str(operation.status): told,
@@ -124,3 +128,11 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
         named = {f"example_{n}": {"value": value} for n, value in enumerate(examples, 1)}
         content["examples"] = named
     return content
+
+
+def _either(first: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    examples = {
+        **first["examples"],
+        **{f"other_{name}": value for name, value in other["examples"].items()},
+    }
+    return {"schema": {"anyOf": [first["schema"], other["schema"]]}, "examples": examples}

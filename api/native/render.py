@@ -16,6 +16,7 @@ from engine.requests import (
     DeleteAnswer,
     ExpandAnswer,
     ExpandNode,
+    ExpandPage,
     ExpandSubject,
     ReadAnswer,
     SchemaAnswer,
@@ -104,6 +105,12 @@ def delete(answer: DeleteAnswer) -> Json:
 def expand(answer: ExpandAnswer) -> Json:
     """A userset tree. Raises BudgetExceeded when it is nested too deeply for JSON."""
     return {"tree": _node(answer.tree, 1), "zookie": answer.zookie}
+
+
+def expand_page(answer: ExpandPage) -> Json:
+    """Trees, as in `expand`."""
+    trees = [_node(tree, 1) for tree in answer.trees]
+    return {"trees": trees, "cursor": answer.cursor, "zookie": answer.zookie}
 
 
 def too_deep() -> BudgetExceeded:

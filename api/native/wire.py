@@ -169,11 +169,18 @@ class BatchRequest(BaseModel):
 
 
 class ExpandRequest(BaseModel):
-    """Ask for the userset tree of a relation or permission."""
+    """Ask for the userset tree of a relation or permission; with `recursive` for those of all
+    usersets beneath it, too, in pages of `limit` trees."""
 
-    model_config = example({"object": "document:readme", "relation": "view"})
+    model_config = example(
+        {"object": "document:readme", "relation": "view"},
+        {"object": "document:readme", "relation": "view", "recursive": True, "limit": 100},
+    )
     object: str
     relation: str
+    recursive: bool = False
+    limit: int | None = None
+    cursor: str | None = None
     consistency: Consistency = "minimize_latency"
 
 

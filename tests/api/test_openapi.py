@@ -82,7 +82,7 @@ def test_the_documented_members_are_those_that_are_read() -> None:
     assert members(wire.ReadRequest) == {"filter", "limit", "cursor", "consistency"}
     assert members(wire.WriteRequest) == {"updates", "preconditions", "metadata"}
     assert members(wire.DeleteRequest) == {"filter", "preconditions", "limit", "metadata"}
-    assert members(wire.ExpandRequest) == {"object", "relation", "consistency"}
+    assert members(wire.ExpandRequest) == set(handlers.EXPAND_FIELDS)
     assert members(wire.LookupSubjectsRequest) == set(lookups.SUBJECTS_FIELDS)
     assert members(wire.CountSubjectsRequest) == set(lookups.COUNT_FIELDS)
     assert members(wire.LookupPermissionsRequest) == set(lookups.PERMISSIONS_FIELDS)
