@@ -14,6 +14,7 @@ from api.servers.postgres import PrivatePostgres
 from engine.errors import InvalidRequest, OutcomeUnknown, Unavailable
 from engine.store.postgres import PostgresStorage
 from engine.store.postgres.migrate import migrate
+from engine.store.postgres.pool import Pool
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import lock
 from engine.store.protocol import Update, UpdateOp
@@ -273,6 +274,30 @@ class TestBusyServer:
                 assert await admin.fetchval("SELECT last_value FROM tries") == 3
         finally:
             await admin.close()
+
+    async def test_a_driver_that_lost_its_place_gets_another_connection(
+        self, fresh_database: str
+    ) -> None:
+        """What asyncpg says when the server's last words come between two of its own."""
+        bounds = {"patience": 0.5, "connect_timeout": 0.5, "statement_timeout": 0.5}
+        pool = await Pool.open(fresh_database, size=1, prepared_statements=True, **bounds)
+        sessions: list[int] = []
+
+        async def lost(connection: asyncpg.Connection, times: int) -> int:
+            sessions.append(connection.get_server_pid())
+            if len(sessions) <= times:
+                raise asyncpg.InternalClientError("cannot switch to state 12")
+            return len(sessions)
+
+        try:
+            assert await pool.transact(lambda connection: lost(connection, 1)) == 2
+            assert len(set(sessions)) == 2
+            sessions.clear()
+            with pytest.raises(Unavailable):
+                await pool.transact(lambda connection: lost(connection, 99))
+            assert len(set(sessions)) == len(sessions)
+        finally:
+            await pool.close()
 
     async def test_a_cancelled_request_gives_its_connection_back(self, fresh_database: str) -> None:
         async with opened(fresh_database, pool_size=1) as storage:

@@ -12,6 +12,7 @@ from engine.errors import InvalidRequest, OutcomeUnknown, Unavailable
 _LOST = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last words came between two messages
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

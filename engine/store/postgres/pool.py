@@ -37,7 +37,10 @@ _PLANNING = {
 
 # What tidying up after an error may meet, which must not take the place of that error: asyncpg
 # takes back a connection that it found dead, and then knows it no more.
-_USELESS = (asyncpg.InterfaceError, OSError)
+_USELESS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
+# After these nobody knows what the connection is in the middle of.
+_IN_DOUBT = (OSError, asyncio.CancelledError, OutcomeUnknown, asyncpg.InternalClientError)
 
 
 class Pool:
@@ -171,7 +174,7 @@ class Pool:
 
         A statement that ran out of time may still be running, and a cancelled one too.
         """
-        if isinstance(error, (OSError, asyncio.CancelledError, OutcomeUnknown)):
+        if isinstance(error, _IN_DOUBT):
             connection.terminate()
         elif connection.is_in_transaction():
             try:
