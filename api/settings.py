@@ -11,8 +11,16 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.auth import Keyring, parse_keys
@@ -20,6 +28,7 @@ from engine.limits import Limits
 
 _DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
 _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
 _DEFAULTS = Limits()
 
 
@@ -36,7 +45,30 @@ def parse_window(value: Any) -> Any:
     match = _DURATION.fullmatch(value)
     if match is None:
         raise ValueError("expected a duration such as `7d`, `12h`, `30m`, or `off`")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    found = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if found > _LONGEST:
+        raise ValueError(f"expected at most {_LONGEST.days}d, or `off`")
+    return found
+
+
+def check_postgres_url(value: SecretStr) -> SecretStr:
+    """`value` if it is an address of a Postgres. Raises ValueError, which shows none of it.
+
+    A password with a `/` in it makes a port of its beginning, and the driver would show that.
+    """
+    try:
+        parts = urlsplit(value.get_secret_value())
+        known = parts.scheme in {"postgresql", "postgres"}
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{host}").port  # raises for one that is no number
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            "expected postgresql://user:password@host:port/database; in a password `/`, `:`, `@`,"
+            " `#`, `?` and `%` are written as %2F, %3A, %40, %23, %3F and %25"
+        )
+    return value
 
 
 Window = Annotated[timedelta | None, NoDecode, BeforeValidator(parse_window)]
@@ -69,7 +101,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         default=SecretStr(""), description="Keys that may call: see Keys and rights; empty: no keys"
     )
-    database_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr, AfterValidator(check_postgres_url)] | None = Field(
         default=None,
         validation_alias="DATABASE_URL",
         description="Postgres to use; absent: a private one in the data directory",

@@ -78,6 +78,12 @@ def test_windows(text: str, window: timedelta | None) -> None:
     [
         ("history_window", "marker"),
         ("history_window", "1w"),
+        ("history_window", "999999999d"),
+        ("database_url", "marker"),
+        ("database_url", "mysql://u:marker@h/d"),
+        ("database_url", "postgresql://u:marker/rest@h/d"),
+        ("database_url", "postgresql://u:marker@[::1:5432/d"),
+        ("database_url", "postgresql://u:p@h:marker/d"),
         ("port", "marker"),
         ("port", 70_000),
         ("log_level", "marker"),
@@ -107,6 +113,22 @@ def test_a_host_that_others_reach_needs_keys(host: str) -> None:
     with pytest.raises(SettingsError, match="STONETOWN_API_KEYS"):
         load_settings(host=host)
     assert load_settings(host=host, api_keys=KEY).host == host
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://h",
+        "postgresql://u:p%2Fq@h:5432/d?sslmode=require",
+        "postgresql://u@one:5432,two:5433/d",
+        "postgresql://u@/d?host=%2Frun%2Fpostgres",
+        "postgresql://u@[::1]:5432/d",
+    ],
+)
+def test_addresses_of_a_postgres(url: str) -> None:
+    settings = load_settings(database_url=url)
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == url
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
