@@ -66,24 +66,20 @@ class Budget:
         """Raises BudgetExceeded when no goals are left."""
         self.nodes -= count
         if self.nodes < 0:
-            raise _exceeded("nodes")
+            raise BudgetExceeded.of("nodes")
 
     def spend_reads(self, count: int) -> None:
         """Raises BudgetExceeded when no reads are left."""
         self.reads -= count
         if self.reads < 0:
-            raise _exceeded("reads")
+            raise BudgetExceeded.of("reads")
 
     def check_time(self) -> float:
         """The time now. Raises BudgetExceeded after the deadline."""
         moment = perf_counter()
         if moment > self.deadline:
-            raise _exceeded("milliseconds")
+            raise BudgetExceeded.of("milliseconds")
         return moment
-
-
-def _exceeded(budget: str) -> BudgetExceeded:
-    return BudgetExceeded(f"the evaluation used up its budget of {budget}", budget=budget)
 
 
 class Evaluation:

@@ -186,10 +186,16 @@ class SnapshotExpired(EngineError):
 
 
 class BudgetExceeded(EngineError):
-    """An evaluation was stopped; `extra["budget"]` names the budget: reads, nodes, milliseconds."""
+    """An evaluation was stopped; `extra["budget"]` names what it had too little of: reads, nodes,
+    milliseconds, trials or depth."""
 
     code = "budget_exceeded"
     status = 422
+
+    @classmethod
+    def of(cls, budget: str) -> BudgetExceeded:
+        """The error of an evaluation that has used up a budget."""
+        return cls(f"the evaluation used up its budget of {budget}", budget=budget)
 
 
 class CaveatFailed(EngineError):

@@ -132,13 +132,10 @@ class _Import:
     def _place(self, error: EngineError) -> None:
         """Name the line of the import where the engine named the update of the batch."""
         match = _UPDATE.fullmatch(error.field)
-        index = int(match[1]) if match else None
-        if index is None and "tuple" in error.extra:
-            stated = [str(update.tuple) for update in self._batch.values()]
-            index = next((n for n, text in enumerate(stated) if text == error.extra["tuple"]), None)
-        if index is not None and index < len(self._numbers):
-            error.extra["line"] = self._numbers[index]
-            error.field = f"line {self._numbers[index]}{match[2] if match else ''}"
+        if match is not None:
+            number = self._numbers[int(match[1])]
+            error.extra["line"] = number
+            error.field = f"line {number}{match[2]}"
 
     def account(self, error: EngineError) -> None:
         """Add to an error what was imported before it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from secrets import randbits, token_hex
 
-from engine.errors import SnapshotExpired, StoreNotFound
+from engine.store import refusals
 from engine.store.multiversion import TupleTable
 from engine.store.protocol import (
     Change,
@@ -37,12 +37,9 @@ class StoreHistory:
     def require(self, revision: int) -> None:
         """Raise StoreNotFound or SnapshotExpired unless `revision` can be read."""
         if self.deleted:
-            raise StoreNotFound("the store was deleted")
+            raise refusals.store_gone()
         if not self.oldest_revision <= revision <= self.head.revision:
-            raise SnapshotExpired(
-                f"revision {revision} is outside the history that is kept",
-                expected=f"a snapshot from revision {self.oldest_revision} on",
-            )
+            raise refusals.revision_expired(revision, self.oldest_revision)
 
     def commit(
         self,

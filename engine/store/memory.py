@@ -15,19 +15,9 @@ from itertools import islice
 from secrets import token_bytes
 from typing import TypeVar
 
-from engine.errors import (
-    BudgetExceeded,
-    IdempotencyConflict,
-    PreconditionFailed,
-    SchemaInUse,
-    SchemaNotFound,
-    SnapshotExpired,
-    StoreExists,
-    StoreNotFound,
-    TupleExists,
-    ZookieUnknown,
-)
+from engine.errors import BudgetExceeded
 from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
+from engine.store import refusals
 from engine.store.history import StoreHistory
 from engine.store.multiversion import TupleTable
 from engine.store.protocol import (
@@ -56,7 +46,6 @@ from engine.store.protocol import (
 from engine.tuples import RelationTuple
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
-NAMED_TUPLES = 10
 
 Outcome = TypeVar("Outcome", WriteOutcome, DeleteOutcome, Snapshot)
 
@@ -92,7 +81,7 @@ class MemoryReader:
             edges = [] if bucket is None else bucket.edges_at(revision, only_usersets)
             limit -= len(edges)
             if limit < 0:
-                raise BudgetExceeded("the check reads too many relation tuples", budget="reads")
+                raise BudgetExceeded.of("reads")
             lists.append(edges)
         return found, lists
 
@@ -107,7 +96,7 @@ class MemoryReader:
             edges = self._store.tuples.objects_of(scan, self._revision, most)
             limit -= len(edges)
             if limit < 0:
-                raise BudgetExceeded("the question reads too many relation tuples", budget="reads")
+                raise BudgetExceeded.of("reads")
             lists.append(edges)
         return lists
 
@@ -123,7 +112,7 @@ class MemoryStorage:
 
     async def create_store(self, name: str) -> StoreRecord:
         if name in self._ids:
-            raise StoreExists(f"store `{name}` exists already", field="name")
+            raise refusals.store_exists(name)
         store = StoreHistory(name, self._clock())
         self._ids[name] = store.record.id
         self._stores[store.record.id] = store
@@ -131,7 +120,7 @@ class MemoryStorage:
 
     async def get_store(self, name: str) -> StoreRecord:
         if name not in self._ids:
-            raise StoreNotFound(f"there is no store `{name}`", field="store")
+            raise refusals.no_store(name)
         return self._stores[self._ids[name]].record
 
     async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
@@ -152,7 +141,7 @@ class MemoryStorage:
     async def snapshot(self, store_id: str, revision: int) -> Snapshot:
         store = self._store(store_id)
         if revision > store.head.revision:
-            raise ZookieUnknown(f"the store has not reached revision {revision}")
+            raise refusals.not_reached(revision)
         store.require(revision)
         return store.snapshot_of(revision)
 
@@ -160,13 +149,13 @@ class MemoryStorage:
         store = self._store(store_id)
         snapshot = store.newest_at(moment)
         if snapshot is None or snapshot.revision < store.oldest_revision:
-            raise SnapshotExpired("the time lies before the history that is kept")
+            raise refusals.time_expired()
         return snapshot
 
     async def schema(self, store_id: str, version: int) -> SchemaRecord:
         record = self._store(store_id).schemas.get(version)
         if record is None:
-            raise SchemaNotFound("the store has no schema yet")
+            raise refusals.no_schema(version)
         return record
 
     async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
@@ -180,10 +169,11 @@ class MemoryStorage:
         written = (command.text, command.language)
         if version and store.schemas[version][1:] == written:
             return self._keep(store, command.idempotency, store.head)
-        orphans = await self.tuples_of_shapes(store_id, command.removed, command.now, NAMED_TUPLES)
+        orphans = await self.tuples_of_shapes(
+            store_id, command.removed, command.now, refusals.NAMED_TUPLES
+        )
         if orphans:
-            names = tuple(str(tuple_) for tuple_ in orphans)
-            raise SchemaInUse("stored tuples need what the schema would remove", tuples=names)
+            raise refusals.schema_in_use(orphans)
         head = store.commit([], self._clock, command.metadata, command.actor, written)
         return self._keep(store, command.idempotency, head)
 
@@ -256,7 +246,7 @@ class MemoryStorage:
     ) -> list[RevisionChanges]:
         store = self._store(store_id)
         if after_revision < store.oldest_revision:
-            raise SnapshotExpired("the changes asked for lie before the history that is kept")
+            raise refusals.revision_expired(after_revision, store.oldest_revision)
         start = after_revision + 1 - store.revisions[0].snapshot.revision
         taken: list[RevisionChanges] = []
         for entry in islice(store.revisions, start, None):
@@ -307,7 +297,7 @@ class MemoryStorage:
     def _store(self, store_id: str) -> StoreHistory:
         store = self._stores.get(store_id)
         if store is None:
-            raise StoreNotFound("the store was deleted", field="store")
+            raise refusals.store_gone()
         return store
 
     def _delete(
@@ -330,9 +320,7 @@ class MemoryStorage:
             return None
         digest, _, outcome = kept
         if digest != idempotency.digest or not isinstance(outcome, kind):
-            raise IdempotencyConflict(
-                "the idempotency key was used with another request", field="Idempotency-Key"
-            )
+            raise refusals.key_used()
         return outcome
 
     def _keep(
@@ -351,11 +339,7 @@ def _require_preconditions(
     for index, (op, filter_) in enumerate(preconditions):
         found = next(store.tuples.select(filter_, store.head.revision, now), None)
         if (found is not None) != (op is PreconditionOp.MUST_MATCH):
-            raise PreconditionFailed(
-                "no tuple matches" if found is None else f"`{found}` matches",
-                field=f"preconditions[{index}]",
-                expected=str(op),
-            )
+            raise refusals.precondition_failed(op, index)
 
 
 def _plan(
@@ -371,9 +355,7 @@ def _plan(
         elif edge is None:
             result = UpdateResult.CREATED
         elif op is UpdateOp.CREATE:
-            raise TupleExists(
-                f"`{tuple_}` exists already", field=f"updates[{index}]", tuple=str(tuple_)
-            )
+            raise refusals.tuple_exists(tuple_, index)
         else:
             same = edge[3:] == tuple_[3:]
             result = UpdateResult.UNCHANGED if same else UpdateResult.UPDATED

@@ -37,7 +37,7 @@ class OverlayReader:
                 found[index] = edge
         lists = [self._laid_over(scan, edges) for scan, edges in zip(scans, stored, strict=True)]
         if sum(map(len, lists)) > limit:
-            raise BudgetExceeded("the check reads too many relation tuples", budget="reads")
+            raise BudgetExceeded.of("reads")
         return found, lists
 
     def _laid_over(self, scan: Scan, stored: Sequence[Edge]) -> list[Edge]:

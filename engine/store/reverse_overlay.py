@@ -29,7 +29,7 @@ class ReverseOverlayReader(OverlayReader):
         stored = await self._reverse.objects_of(scans, each, limit)
         lists = [self._merged(scan, edges, each) for scan, edges in zip(scans, stored, strict=True)]
         if sum(map(len, lists)) > limit:
-            raise BudgetExceeded("the question reads too many relation tuples", budget="reads")
+            raise BudgetExceeded.of("reads")
         return lists
 
     def _merged(

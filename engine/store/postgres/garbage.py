@@ -6,8 +6,8 @@ from datetime import datetime
 
 import asyncpg
 
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
-from engine.store.postgres.rows import store_gone
 from engine.store.postgres.sql import statement
 from engine.store.protocol import Collected
 
@@ -31,7 +31,7 @@ async def collect(pool: Pool, store_id: str, horizon: datetime, batch: int) -> C
 
     oldest = await pool.transact(raise_oldest)
     if oldest is None:
-        raise store_gone()
+        raise refusals.store_gone()
     left = batch
     for sql in _OF_STORE:
         left -= await _remove(pool, sql, store_id, oldest, left) if left else 0

@@ -8,10 +8,9 @@ from typing import Any
 
 import asyncpg
 
-from engine.errors import SnapshotExpired, ZookieUnknown
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
-from engine.store.postgres.read import expired
-from engine.store.postgres.rows import snapshot_of, store_gone, tuple_of
+from engine.store.postgres.rows import snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.protocol import Change, RevisionChanges, Snapshot, UpdateOp
 from engine.tuples import RelationTuple
@@ -30,9 +29,9 @@ async def snapshot(pool: Pool, store_id: str, revision: int) -> Snapshot:
     """See `Storage.snapshot`."""
     row = _one(await pool.fetch(_SNAPSHOT, store_id, revision))
     if revision < row["oldest_revision"]:
-        raise expired(revision, row["oldest_revision"])
+        raise refusals.revision_expired(revision, row["oldest_revision"])
     if revision > row["head_revision"] or row["stamp"] is None:
-        raise ZookieUnknown(f"the store has not reached revision {revision}")
+        raise refusals.not_reached(revision)
     return snapshot_of(store_id, row)
 
 
@@ -40,10 +39,7 @@ async def snapshot_at(pool: Pool, store_id: str, moment: datetime) -> Snapshot:
     """See `Storage.snapshot_at`."""
     row = _one(await pool.fetch(_SNAPSHOT_AT, store_id, moment))
     if row["revision"] is None or row["revision"] < row["oldest_revision"]:
-        raise SnapshotExpired(
-            "the time lies before the history that is kept",
-            expected="a time inside the history window",
-        )
+        raise refusals.time_expired()
     return snapshot_of(store_id, row)
 
 
@@ -54,7 +50,7 @@ async def changes(
     revisions = await pool.fetch(_REVISIONS_AFTER, store_id, after_revision, limit)
     oldest = _one(revisions)["oldest_revision"]
     if after_revision < oldest:
-        raise expired(after_revision, oldest)
+        raise refusals.revision_expired(after_revision, oldest)
     if revisions[0]["revision"] is None:
         return []
     first, last = revisions[0]["revision"], revisions[-1]["revision"]
@@ -76,7 +72,7 @@ async def _changed(
     """The changes after `after`, and the last revision whose changes are all among them."""
     rows = await pool.fetch(_CHANGES, store_id, after, last, limit)
     if not rows:
-        raise expired(after, after + 1)
+        raise refusals.revision_expired(after, after + 1)
     counts = [0, 0, 0]
     changed: _Changed = {}
     for part, revision, *columns in rows:
@@ -112,5 +108,5 @@ def _revision_changes(
 def _one(rows: Sequence[asyncpg.Record]) -> asyncpg.Record:
     """The first row, which is there while the store is."""
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     return rows[0]

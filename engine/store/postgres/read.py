@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import asyncpg
 
-from engine.errors import BudgetExceeded, SnapshotExpired, Unavailable
+from engine.errors import BudgetExceeded, Unavailable
 from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
-from engine.store.postgres.rows import identity_columns, snapshot_of, store_gone, tuple_of
+from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.protocol import Head, Snapshot, TupleFilter
 from engine.tuples import RelationTuple
@@ -43,7 +44,7 @@ async def head(pool: Pool, store_id: str) -> Head:
     """See `Storage.head`."""
     rows = await pool.fetch(_HEAD, store_id)
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     return Head(snapshot_of(store_id, rows[0]), rows[0]["oldest_revision"])
 
 
@@ -93,7 +94,7 @@ class PostgresReader:
         if not guarded:
             await refuse(self._pool.fetch, self._snapshot)
         if len(rows) - 1 > limit:
-            raise _too_many(limit)
+            raise BudgetExceeded.of("reads")
         return found
 
     async def _sort(
@@ -119,14 +120,8 @@ class PostgresReader:
         if not guarded:
             await refuse(self._pool.fetch, self._snapshot)
         if scanned > limit:
-            raise _too_many(limit)
+            raise BudgetExceeded.of("reads")
         return held, edges
-
-
-def _too_many(limit: int) -> BudgetExceeded:
-    return BudgetExceeded(
-        f"the question needs more than {limit} tuples of one round", budget="reads"
-    )
 
 
 def _objects(scans: Sequence[Scan], positions: list[int]) -> Sequence[Sequence[str]]:
@@ -138,19 +133,11 @@ async def refuse(fetch: Fetch, snapshot: Snapshot) -> NoReturn:
     """Raise what the guard of a statement meant by refusing this snapshot."""
     rows = await fetch(_WINDOW, snapshot.store_id)
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     oldest, newest, replica = rows[0]
     if replica and snapshot.revision > newest:
         raise Unavailable(f"the replica has not come to revision {snapshot.revision} yet")
-    raise expired(snapshot.revision, oldest)
-
-
-def expired(revision: int, oldest: int) -> SnapshotExpired:
-    """The error for a revision outside the history window."""
-    return SnapshotExpired(
-        f"revision {revision} is outside the history that is kept",
-        expected=f"a snapshot from revision {oldest} on",
-    )
+    raise refusals.revision_expired(snapshot.revision, oldest)
 
 
 async def page(

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import StoreNotFound
+from engine.store import refusals
 from engine.store.protocol import Snapshot, TupleFilter
 from engine.tuples import Object, RelationTuple, Subject
 
@@ -18,13 +18,8 @@ _WRAP = 1 << 64
 def known(store_id: str) -> str:
     """`store_id` if it can be one. Raises StoreNotFound."""
     if not _STORE_ID.fullmatch(store_id):
-        raise store_gone()
+        raise refusals.store_gone()
     return store_id
-
-
-def store_gone() -> StoreNotFound:
-    """The error for a store id that names no living store."""
-    return StoreNotFound("the store is gone")
 
 
 def new_stamp() -> int:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import asyncpg
 
-from engine.errors import SchemaInUse, SchemaNotFound
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.read import Fetch
-from engine.store.postgres.rows import store_gone, tuple_of
+from engine.store.postgres.rows import tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import Revision, lock, recall, remember, take_revision
 from engine.store.protocol import SchemaCommand, SchemaMoved, SchemaRecord, Shape, Snapshot
@@ -20,16 +20,15 @@ _SCHEMA = statement("schema")
 _CURRENT_SCHEMA = statement("current_schema")
 _TUPLES_OF_SHAPES = statement("tuples_of_shapes")
 _ADD_SCHEMA = statement("add_schema")
-_NAMED = 10
 
 
 async def schema(pool: Pool, store_id: str, version: int) -> SchemaRecord:
     """See `Storage.schema`."""
     rows = await pool.fetch(_SCHEMA, store_id, version)
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     if rows[0]["text"] is None:
-        raise SchemaNotFound(f"the store has no schema of version {version}")
+        raise refusals.no_schema(version)
     return SchemaRecord(version, rows[0]["text"], rows[0]["language"])
 
 
@@ -68,14 +67,11 @@ async def _refuse_orphans(
     """Raise SchemaInUse, naming the first few tuples that would be orphaned."""
     if not command.removed:
         return
-    found = await _of_shapes(connection.fetch, store_id, command.removed, command.now, _NAMED)
+    found = await _of_shapes(
+        connection.fetch, store_id, command.removed, command.now, refusals.NAMED_TUPLES
+    )
     if found:
-        raise SchemaInUse(
-            f"the schema would orphan stored tuples, such as `{found[0]}`",
-            field="schema",
-            expected="a schema that allows every stored tuple",
-            tuples=tuple(map(str, found)),
-        )
+        raise refusals.schema_in_use(found)
 
 
 async def tuples_of_shapes(
@@ -92,7 +88,7 @@ async def _of_shapes(
     columns = [[shape[part] for shape in shapes] for part in range(len(Shape._fields))]
     rows = await fetch(_TUPLES_OF_SHAPES, store_id, *columns, now, limit)
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     found = {tuple_of(row) for row in rows if row[0] is not None}
     return sorted(found, key=lambda made: made.identity)[:limit]
 

@@ -6,7 +6,7 @@ import secrets as random_secrets
 
 import asyncpg
 
-from engine.errors import StoreExists, StoreNotFound
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.rows import new_stamp
 from engine.store.postgres.sql import statement
@@ -29,7 +29,7 @@ async def create_store(pool: Pool, name: str) -> StoreRecord:
     async def work(connection: asyncpg.Connection) -> StoreRecord:
         created_at = await connection.fetchval(_CREATE_STORE, store_id, name, new_stamp())
         if created_at is None:
-            raise StoreExists(f"store `{name}` exists already", field="name")
+            raise refusals.store_exists(name)
         return StoreRecord(store_id, name, created_at)
 
     return await pool.transact(work)
@@ -39,7 +39,7 @@ async def get_store(pool: Pool, name: str) -> StoreRecord:
     """See `Storage.get_store`."""
     rows = await pool.fetch(_STORE_BY_NAME, name)
     if not rows:
-        raise _no_store(name)
+        raise refusals.no_store(name)
     return _record(rows[0])
 
 
@@ -54,7 +54,7 @@ async def delete_store(pool: Pool, name: str) -> str:
     async def work(connection: asyncpg.Connection) -> str:
         row = await connection.fetchrow(_MARK_STORE_DELETED, name)
         if row is None:
-            raise _no_store(name)
+            raise refusals.no_store(name)
         store_id: str = row["id"].hex
         return store_id
 
@@ -88,7 +88,3 @@ async def _add_secret(pool: Pool, generation: int) -> None:
 
 def _record(row: asyncpg.Record) -> StoreRecord:
     return StoreRecord(row["id"].hex, row["name"], row["created_at"])
-
-
-def _no_store(name: str) -> StoreNotFound:
-    return StoreNotFound(f"there is no store `{name}`", field="store")

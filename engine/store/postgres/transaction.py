@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from engine.errors import IdempotencyConflict, PreconditionFailed
+from engine.store import refusals
 from engine.store.postgres.rows import (
     filter_columns,
     identity_columns,
     new_stamp,
     signed,
     snapshot_of,
-    store_gone,
 )
 from engine.store.postgres.sql import statement
 from engine.store.protocol import Idempotency, Precondition, PreconditionOp, Snapshot, TupleFilter
@@ -54,7 +53,7 @@ async def lock(connection: asyncpg.Connection, store_id: str) -> Snapshot:
     """Begin the store's serial section and return its head. Raises StoreNotFound."""
     row = await connection.fetchrow(_LOCK_STORE, store_id)
     if row is None:
-        raise store_gone()
+        raise refusals.store_gone()
     return snapshot_of(store_id, row)
 
 
@@ -67,11 +66,7 @@ async def recall(
         return None
     outcome = json.loads(row["outcome"])
     if row["digest"] != used.digest or outcome.pop("kind") != kind:
-        raise IdempotencyConflict(
-            "the idempotency key was used for another request",
-            field="Idempotency-Key",
-            expected="a key of its own for every request",
-        )
+        raise refusals.key_used()
     return Recalled(snapshot_of(store_id, row), outcome)
 
 
@@ -116,11 +111,7 @@ async def require(
     for item, matched in sorted(tuple(row) for row in rows):
         precondition = preconditions[item - 1]
         if matched != (precondition.op is PreconditionOp.MUST_MATCH):
-            raise PreconditionFailed(
-                "no tuple matches" if not matched else "a tuple matches",
-                field=f"preconditions[{item - 1}]",
-                expected=precondition.op.value,
-            )
+            raise refusals.precondition_failed(precondition.op, item - 1)
 
 
 def _shape(wanted: TupleFilter) -> str:

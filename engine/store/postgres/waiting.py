@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from engine.errors import StoreNotFound, Unavailable
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
-from engine.store.postgres.rows import store_gone
 from engine.store.postgres.sql import statement
 
 _HEADS = statement("heads")
@@ -78,7 +78,7 @@ class HeadWatch:
             if store_id in heads:
                 self.announce(store_id, heads[store_id])
             else:
-                self._fail(store_id, store_gone())
+                self._fail(store_id, refusals.store_gone())
 
     def _fail(self, store_id: str, error: StoreNotFound | Unavailable) -> None:
         for _, future in self._waiting.get(store_id, ()):

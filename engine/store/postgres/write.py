@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import asyncpg
 
-from engine.errors import TupleExists
+from engine.store import refusals
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.read import page
-from engine.store.postgres.rows import identity_columns, snapshot_of, store_gone, tuple_of
+from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import (
     Revision,
@@ -101,7 +101,7 @@ async def remove_expired(pool: Pool, store_id: str, now: datetime, limit: int) -
     """See `Storage.remove_expired`. Takes the store's lock only if something is expired."""
     rows = await pool.fetch(_ANY_EXPIRED, store_id, now)
     if not rows:
-        raise store_gone()
+        raise refusals.store_gone()
     if not rows[0]["any_expired"]:
         return DeleteOutcome(snapshot_of(store_id, rows[0]), 0, complete=True)
 
@@ -135,7 +135,7 @@ def _decide(command: WriteCommand, living: dict[int, _Living]) -> _Decided:
     for position, update in enumerate(command.updates):
         row = living.get(position)
         expired = row is not None and row.expires_at is not None and row.expires_at <= command.now
-        result = _result(update, None if expired else row)
+        result = _result(update, position, None if expired else row)
         decided.results.append(result)
         if result is UpdateResult.DELETED:
             decided.closed.append(update.tuple)
@@ -146,15 +146,13 @@ def _decide(command: WriteCommand, living: dict[int, _Living]) -> _Decided:
     return decided
 
 
-def _result(update: Update, row: _Living | None) -> UpdateResult:
+def _result(update: Update, position: int, row: _Living | None) -> UpdateResult:
     if update.op is UpdateOp.DELETE:
         return UpdateResult.ABSENT if row is None else UpdateResult.DELETED
     if row is None:
         return UpdateResult.CREATED
     if update.op is UpdateOp.CREATE:
-        raise TupleExists(
-            f"`{update.tuple}` is there already", field="updates", tuple=str(update.tuple)
-        )
+        raise refusals.tuple_exists(update.tuple, position)
     return UpdateResult.UNCHANGED if row == update.tuple[3:] else UpdateResult.UPDATED
 
 
