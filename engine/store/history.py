@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from secrets import randbits, token_hex
 
@@ -16,8 +16,11 @@ from engine.store.protocol import (
     SchemaRecord,
     Snapshot,
     StoreRecord,
+    TupleEvent,
+    TupleFilter,
     UpdateOp,
 )
+from engine.tuples import RelationTuple
 
 
 class StoreHistory:
@@ -82,3 +85,33 @@ class StoreHistory:
         """The newest snapshot still known that was committed at or before `moment`."""
         index = bisect_right(self.revisions, moment, key=lambda entry: entry.snapshot.committed_at)
         return self.revisions[index - 1].snapshot if index else None
+
+    def events(
+        self,
+        filter_: TupleFilter,
+        revision: int,
+        after: tuple[int, RelationTuple] | None,
+        *,
+        newest_first: bool,
+    ) -> Iterator[TupleEvent]:
+        """What happened to matching tuples up to `revision`; see `Storage.tuple_history`."""
+        base = self.revisions[0].snapshot.revision
+        low, high = self.oldest_revision + 1 - base, revision + 1 - base
+        if after is not None:
+            reached = after[0] - base
+            low, high = (low, reached + 1) if newest_first else (max(low, reached), high)
+        order = range(high - 1, low - 1, -1) if newest_first else range(low, high)
+        for entry in map(self.revisions.__getitem__, order):
+            for change in entry.changes:
+                passed = (
+                    after is not None
+                    and entry.snapshot.revision == after[0]
+                    and change.tuple.identity <= after[1].identity
+                )
+                if not passed and _matches(filter_, change.tuple):
+                    yield TupleEvent(entry.snapshot, change, entry.metadata, entry.actor)
+
+
+def _matches(filter_: TupleFilter, tuple_: RelationTuple) -> bool:
+    parts = (*tuple_.object, tuple_.relation, *tuple_.subject)
+    return all(want in (None, part) for want, part in zip(filter_, parts, strict=True))

@@ -36,6 +36,7 @@ from engine.store.protocol import (
     Shape,
     Snapshot,
     StoreRecord,
+    TupleEvent,
     TupleFilter,
     Update,
     UpdateOp,
@@ -256,6 +257,22 @@ class MemoryStorage:
                 break
         return taken
 
+    async def tuple_history(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: tuple[int, RelationTuple] | None,
+        newest_first: bool,
+        limit: int,
+        most: int,
+    ) -> list[TupleEvent]:
+        del most  # nothing is gathered to be sorted
+        store = self._store(snapshot.store_id)
+        store.require(snapshot.revision)
+        events = store.events(filter_, snapshot.revision, after, newest_first=newest_first)
+        return list(islice(events, limit))
+
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
         store = self._store(store_id)
         with suppress(TimeoutError):
@@ -360,8 +377,8 @@ def _plan(
             same = edge[3:] == tuple_[3:]
             result = UpdateResult.UNCHANGED if same else UpdateResult.UPDATED
         results.append(result)
-        if result is UpdateResult.DELETED:
-            changes.append(Change(UpdateOp.DELETE, tuple_))
+        if result is UpdateResult.DELETED and edge is not None:
+            changes.append(Change(UpdateOp.DELETE, RelationTuple(*tuple_.identity, *edge[3:])))
         elif result in (UpdateResult.CREATED, UpdateResult.UPDATED):
             changes.append(Change(UpdateOp.TOUCH, tuple_))
     return tuple(results), changes

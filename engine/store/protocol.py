@@ -205,6 +205,15 @@ class RevisionChanges(NamedTuple):
     schema_changed: bool
 
 
+class TupleEvent(NamedTuple):
+    """What one revision did to one tuple; a deleted one is as it stood before."""
+
+    snapshot: Snapshot
+    change: Change
+    metadata: str
+    actor: str
+
+
 class Collected(NamedTuple):
     """One bounded step of garbage collection: rows removed, and whether nothing is left to do."""
 
@@ -314,6 +323,26 @@ class Storage(Protocol):
     ) -> list[RevisionChanges]:
         """Whole revisions after `after_revision` in order, as many as hold about `limit` changes
         (at least one revision if there is one). Raises SnapshotExpired."""
+        ...
+
+    async def tuple_history(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: tuple[int, RelationTuple] | None,
+        newest_first: bool,
+        limit: int,
+        most: int,
+    ) -> list[TupleEvent]:
+        """Up to `limit` events of matching tuples up to `snapshot` by revision, those of one
+        revision in tuple order, after the event of a revision and a tuple if given.
+
+        The filter names an object or a subject by type and id. A touch is one event, whether it
+        created or replaced. Revisions after the oldest that can be read are complete; what
+        happened before is not told. Raises SnapshotExpired, and BudgetExceeded where more than
+        `most` versions of tuples match and would have to be sorted.
+        """
         ...
 
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:

@@ -9,7 +9,15 @@ import asyncpg
 
 from engine.errors import Unavailable
 from engine.reader import ReverseReader
-from engine.store.postgres import garbage, history, read, schemas, stores, write
+from engine.store.postgres import (
+    garbage,
+    history,
+    read,
+    schemas,
+    stores,
+    tuple_history,
+    write,
+)
 from engine.store.postgres.migrate import MigrationRefusedError, compare
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.rows import known
@@ -26,6 +34,7 @@ from engine.store.protocol import (
     Shape,
     Snapshot,
     StoreRecord,
+    TupleEvent,
     TupleFilter,
     WriteCommand,
     WriteOutcome,
@@ -49,7 +58,7 @@ class PostgresStorage:
         *,
         pool_size: int = 10,
         prepared_statements: bool = True,
-        acquire_timeout: float = 0.25,
+        acquire_timeout: float = 1.0,
         connect_timeout: float = 1.0,
         statement_timeout: float = 2.5,
         poll_interval: float = 0.1,
@@ -145,6 +154,27 @@ class PostgresStorage:
         self, store_id: str, after_revision: int, limit: int
     ) -> list[RevisionChanges]:
         return await history.changes(self._pool, known(store_id), after_revision, limit)
+
+    async def tuple_history(
+        self,
+        snapshot: Snapshot,
+        filter_: TupleFilter,
+        *,
+        after: tuple[int, RelationTuple] | None,
+        newest_first: bool,
+        limit: int,
+        most: int,
+    ) -> list[TupleEvent]:
+        known(snapshot.store_id)
+        return await tuple_history.tuple_history(
+            self._pool,
+            snapshot,
+            filter_,
+            after,
+            newest_first=newest_first,
+            limit=limit,
+            most=most,
+        )
 
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
         await self._watch.wait(known(store_id), after_revision, within)
