@@ -268,3 +268,18 @@ async def test_actor_and_metadata_are_kept_with_the_revision(served: Served) -> 
     event = await anext(events)
     await events.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
     assert event.metadata == {"ticket": "ENG-7"}
+
+
+async def test_expand_down_to_subjects(served: Served) -> None:
+    await served.write("document:a#viewer@group:g#member", "group:g#member@user:ann")
+    body = {"object": "document:a", "relation": "view", "recursive": True, "limit": 1}
+    first = (await served.post("/expand", body)).json()
+    rest = (await served.post("/expand", {**body, "cursor": first["cursor"]})).json()
+    assert [tree["object"] for tree in first["trees"]] == ["document:a"]
+    (tree,) = rest["trees"]
+    assert (tree["object"], tree["subjects"]) == ("group:g", [{"subject": "user:ann"}])
+    assert (rest["cursor"], rest["zookie"]) == (None, first["zookie"])
+    for name, value in (("limit", 1), ("cursor", first["cursor"])):
+        plain = {"object": "document:a", "relation": "view", name: value}
+        problem = (await served.post("/expand", plain)).json()
+        assert (problem["code"], problem["field"]) == ("invalid_request", name)
