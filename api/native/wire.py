@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ZOOKIE = "Aa3kT9w1u0mVbQ7yNlsHdgAAAAAAAAAHq83vEjRWeJA"
+ZOOKIE = "AQ88ml57IdSGDzyaXnsh1IYAAAAAAAAAB6vN7wEjRWeJcjUcUQ"
 
 
 def example(*values: dict[str, Any]) -> ConfigDict:
