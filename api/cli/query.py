@@ -35,6 +35,7 @@ _EXIT_CODES = {
     "denied": ExitCode.NO,
     "conditional": ExitCode.CONDITIONAL,
 }
+_TREES_AT_ONCE = 100
 _STYLES = {"allowed": "green", "denied": "red", "conditional": "yellow"}
 
 
@@ -123,23 +124,40 @@ def expand(
     *,
     object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
     relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="The usersets beneath it, too, each once.")
+    ] = False,
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
 ) -> None:
     """Show the tree of subjects that a relation or permission is made of."""
-    body = {
+    body: JsonObject = {
         "object": object_,
         "relation": relation,
         "consistency": consistency(mode, zookie, at_time),
     }
     with Server(run.options) as server:
-        answer = server.call("POST", server.store_path("/expand"), body)
+        path = server.store_path("/expand")
+        answer = _all_trees(server, path, body) if recursive else server.call("POST", path, body)
     if run.output.as_json:
         run.output.json(answer)
         return
-    console(sys.stdout).print(_tree(answer["tree"]))
+    for tree in answer["trees"] if recursive else (answer["tree"],):
+        console(sys.stdout).print(_tree(tree))
     run.output.note(f"zookie: {answer['zookie']}")
+
+
+def _all_trees(server: Server, path: str, body: JsonObject) -> JsonObject:
+    """All pages of a recursive expand, as one."""
+    body |= {"recursive": True, "limit": _TREES_AT_ONCE}
+    trees: list[JsonObject] = []
+    while True:
+        answer = server.call("POST", path, body)
+        trees += answer["trees"]
+        if answer["cursor"] is None:
+            return {**answer, "trees": trees}
+        body["cursor"] = answer["cursor"]
 
 
 def _tree(node: JsonObject) -> Tree:

@@ -93,3 +93,12 @@ def test_what_a_subject_may_do(filled: Program) -> None:
 def test_wrong_input_is_told(filled: Program) -> None:
     ended = filled("lookup", "subjects", "document:a", "veiw", "user")
     assert (ended.code, "`view`" in ended.error) == (2, True)
+
+
+def test_expand_down_to_subjects(filled: Program) -> None:
+    at = ("expand", "document:a", "viewer", "--recursive")
+    lines = filled.ok(*at).out.splitlines()
+    assert lines[0].startswith("document:a#viewer")
+    assert lines[-2:] == ["group:eng#member leaf", "└── user:zoe"]
+    trees = filled.ok(*at, "--json").json["trees"]
+    assert [tree["object"] for tree in trees] == ["document:a", "group:eng"]
