@@ -14,7 +14,7 @@ import pytest
 from engine.engine import Engine
 from engine.errors import LimitExceeded
 from engine.limits import Limits
-from engine.reader import Edge, Probe, Reader, Scan
+from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
 from engine.requests import FULLY_CONSISTENT, AtExactSnapshot, WriteRequest
 from engine.store.memory import MemoryStorage
 from engine.store.postgres import PostgresStorage
@@ -29,7 +29,7 @@ VIEWERS = "definition user {}\ndefinition doc { relation viewer: user }\n"
 class GatedReader:
     """Lets reads through only while the gate is open, and tells when one waits before it."""
 
-    def __init__(self, reader: Reader, gate: asyncio.Event, waiting: asyncio.Event) -> None:
+    def __init__(self, reader: ReverseReader, gate: asyncio.Event, waiting: asyncio.Event) -> None:
         self._reader, self._gate, self._waiting = reader, gate, waiting
 
     async def fetch(
@@ -38,6 +38,13 @@ class GatedReader:
         self._waiting.set()
         await self._gate.wait()
         return await self._reader.fetch(probes, scans, limit)
+
+    async def objects_of(
+        self, scans: Sequence[ReverseScan], each: int, limit: int
+    ) -> Sequence[Sequence[ReverseEdge]]:
+        self._waiting.set()
+        await self._gate.wait()
+        return await self._reader.objects_of(scans, each, limit)
 
 
 class GatedStorage(MemoryStorage):
@@ -48,7 +55,7 @@ class GatedStorage(MemoryStorage):
         self.gate, self.waiting = asyncio.Event(), asyncio.Event()
         self.gate.set()
 
-    def reader(self, snapshot: Snapshot) -> Reader:
+    def reader(self, snapshot: Snapshot) -> ReverseReader:
         return GatedReader(super().reader(snapshot), self.gate, self.waiting)
 
 
