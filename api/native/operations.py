@@ -8,6 +8,8 @@ from api.auth import Right
 from api.calls import Operation
 from api.native import (
     answers,
+    auditing,
+    auditing_wire,
     handlers,
     lookup_answers,
     lookups,
@@ -122,6 +124,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "Stored tuples that match a filter, in pages",
         wire.ReadRequest,
         answers.ReadAnswer,
+    ),
+    Operation(
+        "history",
+        "POST",
+        f"{STORE}/history",
+        Right.READ,
+        auditing.history,
+        "What happened to the tuples of an object or a subject, in pages",
+        auditing_wire.HistoryRequest,
+        auditing_wire.HistoryAnswer,
     ),
     Operation(
         "write",

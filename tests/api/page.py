@@ -19,12 +19,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 PAGE = _ROOT / "docs" / "http-api.md"
 README = _ROOT / "README.md"
 WHO = _ROOT / "docs" / "who-can-access.md"
-PAGES = (PAGE, README, WHO)
+AUDIT = _ROOT / "docs" / "audit.md"
+PAGES = (PAGE, README, WHO, AUDIT)
 HOST = "http://localhost:8080"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (curl (?:[^'\n]|'[^']*')*)\n", re.MULTILINE)
 _VARIES = re.compile(
-    r'"(zookie|cursor|request_id|id|created_at|at_exact_snapshot)":"[^"]+"|^(id): \S+$',
+    r'"(zookie|cursor|request_id|id|created_at|committed_at|at_exact_snapshot)":"[^"]+"'
+    r"|^(id): \S+$",
     re.MULTILINE,
 )
 _EVENTS_SHOWN = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.native import decode, handlers, lookups, wire
+from api.native import auditing, auditing_wire, decode, handlers, lookups, wire
 from api.native.operations import OPERATIONS
 from tests.api.serving import NDJSON, Served, serving
 
@@ -80,6 +80,7 @@ def test_the_documented_members_are_those_that_are_read() -> None:
     assert members(wire.CheckRequest) == {*handlers.CHECK_FIELDS, "consistency"}
     assert members(wire.BatchRequest) == {"checks", "consistency"}
     assert members(wire.ReadRequest) == {"filter", "limit", "cursor", "consistency"}
+    assert members(auditing_wire.HistoryRequest) == set(auditing.HISTORY_FIELDS)
     assert members(wire.WriteRequest) == {"updates", "preconditions", "metadata"}
     assert members(wire.DeleteRequest) == {"filter", "preconditions", "limit", "metadata"}
     assert members(wire.ExpandRequest) == set(handlers.EXPAND_FIELDS)
@@ -100,6 +101,7 @@ async def test_answers_have_the_documented_members(served: Served) -> None:
         "count_subjects": {"object": "document:a", "relation": "view", "subject_type": "user"},
         "lookup_permissions": {"object": "document:a", "subject": "user:ann"},
         "read": {"filter": {"object_type": "document"}},
+        "history": {"filter": {"object_type": "document", "object_id": "a"}},
         "write": {"updates": [{"op": "touch", "tuple": "document:b#viewer@user:ann"}]},
         "delete": {"filter": {"object_id": "b"}},
         "read_schema": None,
