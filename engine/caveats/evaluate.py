@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +13,13 @@ from engine.caveats.values import convert, extent, strings_in, text_items
 from engine.errors import CaveatFailed, InvalidContext, InvalidRequest, UnknownCaveat
 from engine.jsontext import canonical_json, parse_json_object
 from schema.errors import Problem, SchemaTypeError
-from schema.model import ParameterType, Schema
+from schema.model import Caveat, ParameterType, Schema
 
 Outcome = bool | frozenset[str]
 _CACHED_CONTEXTS = 4096
 _CACHED_LENGTH = 1024
+MAX_CAVEATS = 500
+"""In one schema. A compiled one takes about 130 KB, however short its text."""
 
 
 class CaveatSet:
@@ -26,6 +28,8 @@ class CaveatSet:
     def __init__(self, schema: Schema) -> None:
         """Raises SchemaTypeError with all problems of all caveats."""
         problems: list[Problem] = []
+        if len(schema.caveats) > MAX_CAVEATS:
+            raise SchemaTypeError((_too_many(list(schema.caveats.values())),))
         self._compiled: dict[str, CompiledCaveat] = {}
         for caveat in schema.caveats.values():
             made = compile_caveat(caveat)
@@ -160,6 +164,15 @@ def _pattern_weight(compiled: CompiledCaveat, values: Mapping[str, Any]) -> int:
         return 0
     given = (values[name] for name in compiled.pattern_parameters if name in values)
     return max((regex_weight(text) for value in given for text in strings_in(value)), default=0)
+
+
+def _too_many(caveats: Sequence[Caveat]) -> Problem:
+    """The problem of more caveats than a schema may have, at the first that is too many."""
+    return Problem(
+        "too_many_caveats",
+        f"the schema has {len(caveats)} caveats, and at most {MAX_CAVEATS} can be compiled",
+        caveats[MAX_CAVEATS].span,
+    )
 
 
 def _said(error: object) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine.caveats.evaluate import MAX_CAVEATS
 from engine.caveats.regex import regex_weight
 from engine.errors import CaveatFailed, InvalidContext
 from schema.errors import SchemaTypeError
@@ -141,3 +142,12 @@ def test_a_pattern_weighs_as_much_as_its_program(light: str, heavy: str) -> None
 def test_repeats_side_by_side_add_up_and_nested_ones_multiply() -> None:
     assert regex_weight("a{100}" * 10) == 1000
     assert regex_weight("(a{100}){10}") >= 1000
+
+
+def test_a_schema_has_as_many_caveats_as_memory_bears() -> None:
+    texts = [f"caveat c{number}(x int) {{ x > {number} }}" for number in range(MAX_CAVEATS + 1)]
+    caveat_set(*texts[:-1])
+    with pytest.raises(SchemaTypeError) as caught:
+        caveat_set(*texts)
+    assert [problem.code for problem in caught.value.problems] == ["too_many_caveats"]
+    assert str(MAX_CAVEATS) in caught.value.problems[0].message
