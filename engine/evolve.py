@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -96,23 +97,23 @@ class Change:
         """What the write would change and which tuples would block it. Raises SchemaRefused."""
         compiled = await self._compile(wanted)
         snapshot = (await self._storage.head(record.id)).snapshot
-        old = await self._in_force(snapshot)
+        made = await self._compared(snapshot, compiled.schema, wanted.text)
         blocking = await self._storage.tuples_of_shapes(
-            record.id, removed_shapes(old, compiled.schema), wanted.now, _BLOCKING_SHOWN
+            record.id, made.removed, wanted.now, _BLOCKING_SHOWN
         )
-        return _answer(snapshot, old, compiled.schema, wanted, tuple(blocking))
+        return made.told(snapshot, tuple(blocking))
 
     async def write(self, record: StoreRecord, wanted: Wanted) -> tuple[SchemaWritten, Snapshot]:
         """Make the change. Raises SchemaRefused, SchemaInUse, IdempotencyConflict."""
         compiled = await self._compile(wanted)
         for _ in range(_RETRIES):
             before = (await self._storage.head(record.id)).snapshot
-            old = await self._in_force(before)
+            made = await self._compared(before, compiled.schema, wanted.text)
             command = SchemaCommand(
                 wanted.text,
                 wanted.language,
                 before.schema_version,
-                removed_shapes(old, compiled.schema),
+                made.removed,
                 wanted.now,
                 wanted.metadata,
                 wanted.actor,
@@ -122,31 +123,40 @@ class Change:
                 snapshot = await self._storage.put_schema(record.id, command)
             except SchemaMoved:
                 continue
-            return _answer(snapshot, old, compiled.schema, wanted, ()), snapshot
+            return made.told(snapshot, ()), snapshot
         raise schema_keeps_moving()
 
     async def _compile(self, wanted: Wanted) -> CompiledSchema:
         check_size(wanted.text, self._limits.schema_bytes, "schema")
         return await compiled_apart(wanted.text, wanted.language)
 
-    async def _in_force(self, snapshot: Snapshot) -> Schema:
-        if not snapshot.schema_version:
-            return Schema()
-        return (await self._schemas.at(snapshot)).schema
+    async def _compared(self, before: Snapshot, new: Schema, text: str) -> Comparison:
+        """The new schema beside the one in force, before anything is written and in a thread: for
+        a large schema it takes seconds."""
+        old = (await self._schemas.at(before)).schema if before.schema_version else Schema()
+        return await asyncio.to_thread(_compare, old, new, text)
 
 
-def _answer(
-    snapshot: Snapshot,
-    old: Schema,
-    new: Schema,
-    wanted: Wanted,
-    blocking: tuple[RelationTuple, ...],
-) -> SchemaWritten:
+class Comparison(NamedTuple):
+    """What a schema would change: the tuple forms that go, and what its author is told."""
+
+    removed: list[Shape]
+    changes: tuple[dict[str, str], ...]
+    warnings: tuple[dict[str, Any], ...]
+
+    def told(self, snapshot: Snapshot, blocking: tuple[RelationTuple, ...]) -> SchemaWritten:
+        """The answer to the author; `snapshot` is the one with the schema in force."""
+        return SchemaWritten(
+            snapshot.schema_version, encode(snapshot), self.changes, self.warnings, blocking
+        )
+
+
+def _compare(old: Schema, new: Schema, text: str) -> Comparison:
     changes = tuple(
         {"kind": str(change.kind), "text": str(change)} for change in diff_schemas(old, new)
     )
-    warnings = tuple(_warning(problem) for problem in lint_schema(wanted.text))
-    return SchemaWritten(snapshot.schema_version, encode(snapshot), changes, warnings, blocking)
+    warnings = tuple(_warning(problem) for problem in lint_schema(text))
+    return Comparison(removed_shapes(old, new), changes, warnings)
 
 
 def _warning(problem: Problem) -> dict[str, Any]:

@@ -19,14 +19,23 @@ from schema.errors import SchemaError
 from schema.model import ObjectType, Schema
 
 _SCHEMAS_KEPT = 256
+_WEIGHT_KEPT = 2 * 1024 * 1024
+"""Characters of schema text whose compiled form is kept; a megabyte of text makes some 40 MB."""
+_CAVEAT_WEIGHT = 4_000
+"""What one caveat counts for beside its text, for it takes about 130 KB."""
+
+Key = tuple[str, int]
+"""Store id and schema version."""
 
 
 @dataclass(frozen=True)
 class CompiledSchema:
-    """A schema with its caveats compiled; its plans are compiled as they are first needed."""
+    """A schema with its caveats compiled; its plans are compiled as they are first needed. `size`
+    is the length of its text."""
 
     schema: Schema
     caveats: CaveatSet
+    size: int = 0
 
     @cached_property
     def plans(self) -> Plans:
@@ -83,7 +92,7 @@ def compile_schema(text: str, language: str = "zed") -> CompiledSchema:
     """
     try:
         schema = parse_schema(text, language)
-        return CompiledSchema(schema, CaveatSet(schema))
+        return CompiledSchema(schema, CaveatSet(schema), len(text))
     except SchemaError as error:
         count = len(error.problems)
         raise SchemaRefused(
@@ -108,7 +117,9 @@ class Schemas:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._kept: Lru[tuple[str, int], CompiledSchema] = Lru(_SCHEMAS_KEPT)
+        self._kept: Lru[Key, CompiledSchema] = Lru(_SCHEMAS_KEPT)
+        self._weights: dict[Key, int] = {}
+        self._making: dict[Key, asyncio.Task[CompiledSchema]] = {}
 
     async def at(self, snapshot: Snapshot) -> CompiledSchema:
         """The schema in force at a snapshot. Raises SchemaNotFound if there is none yet."""
@@ -117,13 +128,44 @@ class Schemas:
                 "the store has no schema yet", expected="write one with PUT …/schema"
             )
         key = (snapshot.store_id, snapshot.schema_version)
-        compiled = self._kept.used(key)
-        if compiled is None:
-            record = await self._storage.schema(snapshot.store_id, snapshot.schema_version)
-            compiled = self._kept.put(key, await compiled_apart(record.text, record.language))
-        return compiled
+        return self._kept.used(key) or await self._made(key)
+
+    async def _made(self, key: Key) -> CompiledSchema:
+        """Compile once for all who wait; one who is cancelled leaves it running for the others."""
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key))
+            making.add_done_callback(lambda task: self._end(key, task))
+        return await asyncio.shield(making)
+
+    async def _make(self, key: Key) -> CompiledSchema:
+        record = await self._storage.schema(*key)
+        return await compiled_apart(record.text, record.language)
+
+    def _end(self, key: Key, making: asyncio.Task[CompiledSchema]) -> None:
+        current = self._making.get(key) is making
+        if current:
+            del self._making[key]
+        # An error that nobody waits for any more is asked for all the same.
+        if making.cancelled() or making.exception() is not None or not current:
+            return
+        compiled = self._kept.put(key, making.result())
+        self._weights[key] = _weight(compiled)
+        self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
+        """Keep what fits the memory of a worker, and always the one that was just compiled."""
+        self._weights = {key: self._weights[key] for key in self._kept}
+        while len(self._kept) > 1 and sum(self._weights.values()) > _WEIGHT_KEPT:
+            key, _ = self._kept.popitem(last=False)
+            del self._weights[key]
 
     def forget(self, store_id: str) -> None:
         """Drop every compiled schema of one store."""
-        for key in [key for key in self._kept if key[0] == store_id]:
-            del self._kept[key]
+        for known in (self._kept, self._making):
+            for key in [key for key in known if key[0] == store_id]:
+                del known[key]
+
+
+def _weight(compiled: CompiledSchema) -> int:
+    return compiled.size + _CAVEAT_WEIGHT * len(compiled.schema.caveats)
