@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from api.cli.filters import (
     json_option,
 )
 from api.cli.options import Run, command
+from api.cli.paging import AllOption, CursorOption, LimitOption, pages, tell_end
 
 app = typer.Typer(help="List who has access, and to what.", no_args_is_help=True)
 
@@ -45,13 +47,9 @@ def objects(
     contextual: WithOption = None,
     candidates: CandidateOption = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Stop after this many objects.")
-    ] = 100,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
-    cursor: Annotated[
-        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
-    ] = "",
+    limit: LimitOption = 100,
+    everything: AllOption = False,
+    cursor: CursorOption = "",
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -87,13 +85,9 @@ def subjects(
     contextual: WithOption = None,
     candidates: CandidateOption = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Stop after this many subjects.")
-    ] = 100,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
-    cursor: Annotated[
-        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
-    ] = "",
+    limit: LimitOption = 100,
+    everything: AllOption = False,
+    cursor: CursorOption = "",
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -129,34 +123,29 @@ def _list(
             path = server.store_path(f"/lookup/{what}/count")
             _show_count(run, server.call("POST", path, body))
             return
-        if cursor:
-            body["cursor"] = cursor
-        answer = _pages(server, what, body, limit)
+        answer = _whole(
+            pages(server, f"/lookup/{what}", what, body, cursor=cursor, limit=limit), what
+        )
     if run.output.as_json:
         run.output.json(answer)
     else:
         one = what.removesuffix("s")
         rows = (_row(one, item) for item in answer[what])
         run.output.table((one.upper(), "DECISION", "MISSING CONTEXT"), rows)
-        if answer["cursor"] is not None:
-            run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
     _end(run, answer)
 
 
-def _pages(server: Server, what: str, body: JsonObject, limit: int | None) -> JsonObject:
-    """The pages of a list of objects or subjects as one, up to `limit` of them; a gap that is
-    about none of them ends it."""
+def _whole(answers: Iterable[JsonObject], what: str) -> JsonObject:
+    """Pages of a list of objects or subjects as one; a gap that is about none of them ends it."""
+    answer: JsonObject = {}
     found: list[JsonObject] = []
     gaps: list[JsonObject] = []
-    while True:
-        body["limit"] = 1000 if limit is None else min(1000, limit - len(found))
-        answer = server.call("POST", server.store_path(f"/lookup/{what}"), body)
+    for answer in answers:
         found += answer[what]
         gaps += [gap for gap in answer["gaps"] if gap not in gaps]
-        body["cursor"] = answer["cursor"]
-        stopped = any(gap["about"] is None for gap in gaps)
-        if answer["cursor"] is None or stopped or (limit is not None and len(found) >= limit):
-            return {**answer, what: found, "gaps": gaps, "complete": not gaps}
+        if any(gap["about"] is None for gap in gaps):
+            break
+    return {**answer, what: found, "gaps": gaps, "complete": not gaps}
 
 
 def _show_count(run: Run, answer: JsonObject) -> None:
@@ -219,6 +208,6 @@ def _end(run: Run, answer: dict[str, Any]) -> None:
     for gap in answer["gaps"]:
         about = gap["about"] or "the rest"
         run.output.note(f"incomplete: {about}: {gap['error']['detail']}", style="yellow")
-    run.output.note(f"zookie: {answer['zookie']}")
+    tell_end(run, answer)
     if not answer["complete"]:
         raise typer.Exit(ExitCode.REFUSED)

@@ -27,6 +27,7 @@ from api.cli.filters import (
 )
 from api.cli.options import Run, command
 from api.cli.output import console, safe
+from api.cli.paging import AllOption, CursorOption, LimitOption, pages, tell_end
 from engine.tuples import parse_tuple
 
 JsonObject = dict[str, Any]
@@ -196,15 +197,9 @@ def read(
     object_: ObjectOption = "",
     relation: RelationOption = "",
     subject: SubjectOption = "",
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Stop after this many tuples.")
-    ] = 100,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every tuple that matches, however many.")
-    ] = False,
-    cursor: Annotated[
-        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
-    ] = "",
+    limit: LimitOption = 100,
+    everything: AllOption = False,
+    cursor: CursorOption = "",
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -214,24 +209,16 @@ def read(
         "filter": tuple_filter(filter_, object_=object_, relation=relation, subject=subject),
         "consistency": consistency(mode, zookie, at_time),
     }
-    if cursor:
-        body["cursor"] = cursor
-    found: list[JsonObject] = []
+    most = None if everything else limit
     with Server(run.options) as server:
-        while True:
-            body["limit"] = 1000 if everything else min(1000, limit - len(found))
-            answer = server.call("POST", server.store_path("/read"), body)
-            found.extend(answer["tuples"])
-            body["cursor"] = answer["cursor"]
-            if answer["cursor"] is None or (not everything and len(found) >= limit):
-                break
+        came = list(pages(server, "/read", "tuples", body, cursor=cursor, limit=most))
+    answer = came[-1]
+    found = [item for page in came for item in page["tuples"]]
     if run.output.as_json:
         run.output.json({**answer, "tuples": found})
         return
     run.output.table(("OBJECT", "RELATION", "SUBJECT", "CAVEAT", "EXPIRES"), map(_row, found))
-    if answer["cursor"] is not None:
-        run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
-    run.output.note(f"zookie: {answer['zookie']}")
+    tell_end(run, answer)
 
 
 def _row(item: JsonObject) -> tuple[str, ...]:
