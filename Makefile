@@ -27,9 +27,10 @@ format: ## Format the code
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: ## Measure checks per second by kind, on memory and on Postgres
+bench: ## Measure checks by kind on memory and on Postgres, then lists in a million tuples
 	@scripts/venv.sh dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python -m loadtests.lookups)
 
 fuzz: ## Compare a million random checks with the reference evaluator
 	@scripts/venv.sh dev

@@ -10,7 +10,7 @@ the deadline and the event loop's patience.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -85,13 +85,21 @@ class Budget:
 class Evaluation:
     """Decides goals for one subject, at one `now`, with one bound caveat context.
 
+    `known` tells the goals that have been found to be allowed before, which are not read again.
     Not promised: which goals are read when a part of them decides the roots.
     """
 
-    def __init__(self, subject: Subject, bound: Bound, now: datetime) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        bound: Bound,
+        now: datetime,
+        known: Callable[[Plan, str], bool] | None = None,
+    ) -> None:
         self._subject = subject
         self._bound = bound
         self._now = now
+        self._known = known
         self._formula = Formula()
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
@@ -169,6 +177,8 @@ class Evaluation:
         if node is None:
             node = self._goals[key] = Node(Op.GOAL)
             node.label = key
+            if self._known is not None and self._known(plan, object_id):
+                node.value = ALLOWED
         return node
 
     def _value(self, step: Step, object_id: str, probe: int, scan: int) -> Value:

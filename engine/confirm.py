@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from engine.caveats import Bound
@@ -19,7 +19,10 @@ _FEWER = 8
 
 
 class Confirmation:
-    """Checks of one subject on behalf of one lookup, which ends at `deadline` (`perf_counter`)."""
+    """Checks of one subject on behalf of one lookup, which ends at `deadline` (`perf_counter`).
+
+    `known` tells what the lookup has found to be allowed, so that no check finds it again.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Confirmation:
     ) -> None:
         self.subject = subject
         self.deadline = deadline
+        self.known: Callable[[Plan, str], bool] | None = None
         self._bound = bound
         self._now = now
         self._reader = reader
@@ -76,7 +80,7 @@ class Confirmation:
     async def _decide_together(
         self, asked: Sequence[tuple[Plan, str]]
     ) -> tuple[list[Decision | EngineError], BudgetExceeded | None]:
-        evaluation = Evaluation(self.subject, self._bound, self._now)
+        evaluation = Evaluation(self.subject, self._bound, self._now, self.known)
         roots = [evaluation.ask(plan, id_) for plan, id_ in asked]
         stopped = None
         try:

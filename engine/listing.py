@@ -14,13 +14,12 @@ from engine.errors import BudgetExceeded, EngineError, InvalidRequest
 from engine.pages import Page
 from engine.plan import SubjectForm
 from engine.reach import Reach, Routes
-from engine.reader import ReverseReader
 from engine.requests import Gap, LookupObjects
 from engine.store.reverse_overlay import ReverseOverlayReader
 from engine.tuples import Object, check_id
 from engine.write import check_count
 
-_CONFIRMED_AT_LEAST, _CONFIRMED_AT_MOST = 100, 2_000
+_CONFIRMED_AT_LEAST, _CONFIRMED_AT_MOST = 100, 5_000
 
 _Decided = tuple[Object, Decision | EngineError]
 
@@ -32,9 +31,7 @@ class Listing:
     that ended the list early, if one did.
     """
 
-    def __init__(
-        self, page: Page, asked: LookupObjects, reader: ReverseReader, at_once: int
-    ) -> None:
+    def __init__(self, page: Page, asked: LookupObjects, at_once: int) -> None:
         ground = page.ground
         self._ids = checked_candidates(ground, asked)
         overlay = checked_overlay(ground, asked.contextual_tuples, "contextual_tuples")
@@ -44,7 +41,9 @@ class Listing:
         self.reach: Reach | None = None
         self.position = self._start = page.position
         self.stopped: BudgetExceeded | None = None
-        self._reader = ReverseOverlayReader(reader, overlay) if overlay else reader
+        self._reader = page.reader
+        if overlay:
+            self._reader = ReverseOverlayReader(page.reader, overlay)
         self.confirmation = Confirmation(
             asked.subject, bound, ground.now, self._reader, ground.limits, page.budget.deadline
         )
@@ -69,8 +68,10 @@ class Listing:
         """Walk, unless that was done before or nothing is to be found by it."""
         if self._ids is not None or reach is not None or not self._targets:
             self.reach = reach
+            self.confirmation.known = None if reach is None else reach.knows
             return
         walk = Reach(self._routes)
+        self.confirmation.known = walk.knows
         try:
             await walk.walk(self._reader, self.confirmation)
             self.reach = walk

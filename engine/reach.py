@@ -22,6 +22,7 @@ from engine.check import Budget
 from engine.confirm import Confirmation
 from engine.decision import Decision, Verdict
 from engine.entrances import Alias, Entrance, Entrances, Itself, Place, Stored
+from engine.plan import Plan
 from engine.reader import ReverseEdge, ReverseReader, ReverseScan
 from engine.tuples import WILDCARD, Subject
 
@@ -122,16 +123,21 @@ class Reach:
                     self._aliases[entrance.source].append((place, entrance))
                 elif isinstance(entrance, Stored) and entrance.source is not None:
                     self._onward[entrance.source].append((place, entrance))
+        self._places = {routes.plan(place): place for place in routes.walked}
         self._scans: dict[ReverseScan, list[_Step]] = {}
         self._doubtful: list[_Goal] = []
         self._asked: set[_Goal] = set()
         self._refused: set[_Goal] = set()
-        self._followed: defaultdict[_Goal, list[_Goal]] = defaultdict(list)
 
     @property
     def size(self) -> int:
         """How many objects are reached."""
         return sum(map(len, self.reached.values()))
+
+    def knows(self, plan: Plan, id_: str) -> bool:
+        """Whether the object was reached certainly at the place that the plan decides."""
+        place = self._places.get(plan)
+        return place is not None and self.reached[place].get(id_, False)
 
     async def walk(self, reader: ReverseReader, confirmation: Confirmation) -> None:
         """Reach all there is. Raises BudgetExceeded, InvalidContext, and what the reader raises;
@@ -155,6 +161,8 @@ class Reach:
                         await turns.work()
             await self._ask(confirmation)
             budget.spend_nodes(self.size - before)
+        self._asked.clear()
+        self._refused.clear()
 
     def _begin(self, subject: Subject) -> None:
         for place in self.routes.walked:
@@ -171,11 +179,9 @@ class Reach:
             holds = confirmation.condition(edge, entrance.forms)
             if holds is None:
                 continue
-            follows = holds and entrance.certain
-            certain = source is None or self.reached[source[0]][source[1]]
-            if follows and not certain and source is not None:
-                self._followed[source].append((place, edge.object_id))
-            self._arrive(place, edge.object_id, follows and certain, doubtful=not entrance.certain)
+            come = source is None or self.reached[source[0]][source[1]]
+            certain = holds and entrance.certain and come
+            self._arrive(place, edge.object_id, certain, doubtful=not entrance.certain)
 
     def _arrive(self, place: Place, id_: str, certain: bool, *, doubtful: bool) -> None:
         """Note that an object is reached, and what follows from that alone."""
@@ -194,7 +200,6 @@ class Reach:
             self.reached[place][id_] = certain
             if known is None:
                 self._go_on(goal)
-            stack.extend((following, certain, False) for following in self._followed.pop(goal, ()))
             stack.extend(
                 ((into, id_), certain and alias.certain, not alias.certain)
                 for into, alias in self._aliases[place]
