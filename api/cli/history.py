@@ -20,6 +20,7 @@ from api.cli.filters import (
     tuple_filter,
 )
 from api.cli.options import Run, command
+from api.cli.paging import AllOption, CursorOption, LimitOption, pages, tell_end
 from api.cli.tuple_files import from_json
 
 
@@ -34,13 +35,9 @@ def history(
     oldest_first: Annotated[
         bool, typer.Option("--oldest-first", help="Begin with the oldest event.")
     ] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Stop after this many events.")
-    ] = 100,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
-    cursor: Annotated[
-        str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
-    ] = "",
+    limit: LimitOption = 100,
+    everything: AllOption = False,
+    cursor: CursorOption = "",
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -51,24 +48,16 @@ def history(
         "order": "oldest_first" if oldest_first else "newest_first",
         "consistency": consistency(mode, zookie, at_time),
     }
-    if cursor:
-        body["cursor"] = cursor
-    found: list[JsonObject] = []
+    most = None if everything else limit
     with Server(run.options) as server:
-        while True:
-            body["limit"] = 1000 if everything else min(1000, limit - len(found))
-            answer = server.call("POST", server.store_path("/history"), body)
-            found.extend(answer["events"])
-            body["cursor"] = answer["cursor"]
-            if answer["cursor"] is None or (not everything and len(found) >= limit):
-                break
+        came = list(pages(server, "/history", "events", body, cursor=cursor, limit=most))
+    answer = came[-1]
+    found = [event for page in came for event in page["events"]]
     if run.output.as_json:
         run.output.json({**answer, "events": found})
         return
     run.output.table(("TIME", "EVENT", "TUPLE", "ACTOR", "METADATA"), map(_row, found))
-    if answer["cursor"] is not None:
-        run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
-    run.output.note(f"zookie: {answer['zookie']}")
+    tell_end(run, answer)
 
 
 def _row(event: JsonObject) -> tuple[str, ...]:
