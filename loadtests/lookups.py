@@ -1,10 +1,9 @@
-"""What lists cost on Postgres: all objects of a subject, all subjects of an object, 10 to 50,000.
+"""What it costs to list all objects of a subject: 10, 1,000 and 50,000 of them, on Postgres.
 
 `python -m loadtests.lookups` (a part of `make bench`) fills a private Postgres with a million
 tuples and prints a table. Each subject comes to its documents by groups in groups, and by folders
 that are shared with those groups. `view` is a union, so that documents are read in order and
-need no check; `read` leaves out who is banned, so that each document is checked. Each document with
-many readers is shared with groups of them.
+need no check; `read` leaves out who is banned, so that each document is checked.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -33,26 +31,17 @@ from api.servers.postgres import PrivatePostgres
 from engine.engine import Engine
 from engine.limits import Limits
 from engine.pages import Way
-from engine.requests import (
-    LookupObjects,
-    LookupSubjects,
-    ObjectCount,
-    ObjectsAnswer,
-    SubjectCount,
-    SubjectsAnswer,
-    WriteRequest,
-)
+from engine.requests import LookupObjects, WriteRequest
 from engine.store.postgres.migrate import migrate
 from engine.store.postgres.storage import PostgresStorage
 from engine.store.protocol import Update, UpdateOp
-from engine.tuples import Object, Subject, parse_tuple
+from engine.tuples import Subject, parse_tuple
 from loadtests.bench import CountingPool, WrongAnswerError, machine
 
 STORE = "lookups"
 TUPLES = 1_000_000
 SIZES = (10, 1_000, 50_000)
 ROUNDS = 5
-SECONDS = 5.0  # after which a row has rounds enough
 DEADLINE = 60.0
 FOLDERS = 25
 SCHEMA = """\
@@ -91,7 +80,6 @@ class Figure(NamedTuple):
     """One way to ask for one list: the results, the median in milliseconds, the statements sent to
     Postgres, and by how many megabytes it raised the peak of the process's memory."""
 
-    lists: str
     relation: str
     results: int
     way: str
@@ -116,8 +104,7 @@ def rows() -> Iterator[Row]:
 
 
 def _reach_of(size: int) -> Iterator[Row]:
-    """A user in groups in groups, folders that are shared with these, and what is in them; and a
-    document that is shared with as many users in groups."""
+    """A user in groups in groups, folders that are shared with these, and what is in them."""
     for depth in range(3):
         inner = f"g{size}-{depth - 1}"
         who = ("group", inner, "member") if depth else ("user", f"u{size}", "")
@@ -132,10 +119,6 @@ def _reach_of(size: int) -> Iterator[Row]:
     for number in range(size):
         folder = f"f{size}-{number % folders}-2"
         yield "document", f"d{size}-{number}", "parent", "folder", folder, ""
-        yield "group", f"r{size}-{number % folders}", "member", "user", f"r{number}", ""
-    yield "document", f"shared{size}", "viewer", "group", f"r{size}", "member"
-    for number in range(folders):
-        yield "group", f"r{size}", "member", "group", f"r{size}-{number}", "member"
 
 
 async def fill(engine: Engine, dsn: str) -> int:
@@ -162,105 +145,64 @@ async def fill(engine: Engine, dsn: str) -> int:
     return count
 
 
-Pages = Callable[[Way], Awaitable[ObjectsAnswer | SubjectsAnswer]]
-Stream = Callable[[Way], AsyncIterator[ObjectsAnswer | SubjectsAnswer]]
-Count = Callable[[Way], Awaitable[ObjectCount | SubjectCount]]
+class Lists:
+    """Asks one engine for all documents of a subject, each method in its own way."""
 
+    def __init__(self, engine: Engine, pool: CountingPool) -> None:
+        self._engine = engine
+        self._pool = pool
 
-@dataclass(frozen=True)
-class Question:
-    """One list, and the ways to ask for it."""
+    async def measure(self) -> list[Figure]:
+        """A figure for each relation, size and way. Raises WrongAnswerError."""
+        ways = {
+            "first page of 100": self._first_page,
+            "pages of 1,000": self._pages,
+            "stream": self._stream,
+            "count": self._count,
+        }
+        return [
+            await self._measure(relation, size, name, way)
+            for relation in ("view", "read")
+            for size in SIZES
+            for name, way in ways.items()
+        ]
 
-    lists: str
-    relation: str
-    results: int
-    page: Pages
-    stream: Stream
-    count: Count
+    async def _measure(
+        self, relation: str, size: int, name: str, way: Callable[[LookupObjects], Awaitable[int]]
+    ) -> Figure:
+        asked = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
+        times, before, trips = [], getrusage(RUSAGE_SELF).ru_maxrss, 0
+        for _ in range(ROUNDS):
+            self._pool.reads, begun = 0, perf_counter()
+            found = await way(asked)
+            times.append(perf_counter() - begun)
+            trips = self._pool.reads
+            if found != (min(100, size) if "first" in name else size):
+                raise WrongAnswerError(f"{name} of {relation}: {found} of {size}")
+        grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
+        return Figure(relation, size, name, median(times) * 1e3, trips, grown)
 
+    async def _first_page(self, asked: LookupObjects) -> int:
+        answer = await self._engine.lookup_objects(STORE, asked, Way(100, deadline=DEADLINE))
+        return len(answer.objects)
 
-def questions(engine: Engine) -> list[Question]:
-    """Every list that is measured."""
-    named = [(relation, size) for relation in ("view", "read") for size in SIZES]
-    return [_objects(engine, *each) for each in named] + [
-        _subjects(engine, *each) for each in named
-    ]
+    async def _pages(self, asked: LookupObjects) -> int:
+        found, cursor = 0, None
+        while True:
+            way = Way(1_000, cursor, deadline=DEADLINE)
+            answer = await self._engine.lookup_objects(STORE, asked, way)
+            found, cursor = found + len(answer.objects), answer.cursor
+            if cursor is None:
+                return found
 
+    async def _stream(self, asked: LookupObjects) -> int:
+        found = 0
+        async for page in self._engine.stream_objects(STORE, asked, Way(1_000, deadline=DEADLINE)):
+            found += len(page.objects)
+        return found
 
-def _objects(engine: Engine, relation: str, size: int) -> Question:
-    asked = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
-    return Question(
-        "objects",
-        relation,
-        size,
-        lambda way: engine.lookup_objects(STORE, asked, way),
-        lambda way: engine.stream_objects(STORE, asked, way),
-        lambda way: engine.count_objects(STORE, asked, way),
-    )
-
-
-def _subjects(engine: Engine, relation: str, size: int) -> Question:
-    asked = LookupSubjects(Object("document", f"shared{size}"), relation, "user")
-    return Question(
-        "subjects",
-        relation,
-        size,
-        lambda way: engine.lookup_subjects(STORE, asked, way),
-        lambda way: engine.stream_subjects(STORE, asked, way),
-        lambda way: engine.count_subjects(STORE, asked, way),
-    )
-
-
-async def first_page(question: Question) -> int:
-    """How many of the first hundred there are."""
-    return _length(await question.page(Way(100, deadline=DEADLINE)))
-
-
-async def pages(question: Question) -> int:
-    """How many there are on pages of a thousand."""
-    found, cursor = 0, None
-    while True:
-        answer = await question.page(Way(1_000, cursor, deadline=DEADLINE))
-        found, cursor = found + _length(answer), answer.cursor
-        if cursor is None:
-            return found
-
-
-async def stream(question: Question) -> int:
-    """How many there are in the stream."""
-    found = 0
-    async for page in question.stream(Way(1_000, deadline=DEADLINE)):
-        found += _length(page)
-    return found
-
-
-async def count(question: Question) -> int:
-    """How many there are said to be."""
-    return (await question.count(Way(deadline=DEADLINE))).allowed
-
-
-def _length(answer: ObjectsAnswer | SubjectsAnswer) -> int:
-    return len(answer.objects if isinstance(answer, ObjectsAnswer) else answer.subjects)
-
-
-WAYS = {"first page of 100": first_page, "pages of 1,000": pages, "stream": stream, "count": count}
-
-
-async def measure(question: Question, name: str, pool: CountingPool) -> Figure:
-    """The figure of one list asked in one way. Raises WrongAnswerError."""
-    times, before, trips = [], getrusage(RUSAGE_SELF).ru_maxrss, 0
-    for _ in range(ROUNDS):
-        pool.reads, begun = 0, perf_counter()
-        found = await WAYS[name](question)
-        times.append(perf_counter() - begun)
-        trips = pool.reads
-        if found != (min(100, question.results) if name.startswith("first") else question.results):
-            raise WrongAnswerError(f"{name} of {question}: {found}")
-        if sum(times) > SECONDS:
-            break
-    grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
-    asked = (question.lists, question.relation, question.results)
-    return Figure(*asked, name, median(times) * 1e3, trips, grown)
+    async def _count(self, asked: LookupObjects) -> int:
+        return (await self._engine.count_objects(STORE, asked, Way(deadline=DEADLINE))).allowed
 
 
 async def run(dsn: str) -> dict[str, Any]:
@@ -280,9 +222,7 @@ async def run(dsn: str) -> dict[str, Any]:
         begun = perf_counter()
         count = await fill(engine, dsn)
         seconds = perf_counter() - begun
-        figures = [
-            await measure(question, name, pool) for question in questions(engine) for name in WAYS
-        ]
+        figures = await Lists(engine, pool).measure()
     finally:
         await engine.close()
     return {
@@ -296,12 +236,11 @@ async def run(dsn: str) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> Table:
     """The figures for a person."""
     made = Table(box=box.MARKDOWN)
-    columns = ("list of", "permission", "results", "asked as", "ms", "round trips", "peak + MB")
+    columns = ("permission", "results", "asked as", "ms", "round trips", "peak + MB")
     for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number in {0, 1, 3} else "right")
+        made.add_column(column, justify="left" if number in {0, 2} else "right")
     for item in (Figure(**values) for values in found["figures"]):
         made.add_row(
-            item.lists,
             item.relation,
             f"{item.results:,}",
             item.way,
