@@ -14,21 +14,27 @@ from engine.formula import Node
 from engine.jsontext import canonical_json
 from engine.limits import Limits
 from engine.reader import Reader
-from engine.requests import Check
+from engine.requests import Check, Overlay
 from engine.schemas import CompiledSchema
 from engine.store.overlay import OverlayReader
 from engine.tuples import WILDCARD, RelationTuple, Subject
 from engine.write import check_count, check_size, checked_tuple
 
+NO_OVERLAY = Overlay()
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every check of a request stands on: one schema, one reader, one `now`."""
+    """What every check of a request stands on: one schema, one reader, one `now`.
+
+    `overlay` tells what the schema and the reader are made to show that is not stored.
+    """
 
     compiled: CompiledSchema
     reader: Reader
     now: datetime
     limits: Limits
+    overlay: Overlay = NO_OVERLAY
 
 
 async def answer(

@@ -43,6 +43,7 @@ from engine.requests import (
     LookupSubjects,
     ObjectCount,
     ObjectsAnswer,
+    Overlay,
     PermissionsAnswer,
     ReadAnswer,
     SchemaAnswer,
@@ -96,7 +97,7 @@ class Engine:
         self._cursors = Cursors(storage)
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
         self._subjects = Subjects(self._pages)
-        self._objects = Objects(self._pages, storage)
+        self._objects = Objects(self._pages)
         self._histories = Histories(storage, self.freshness, self._cursors, self.limits)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
@@ -213,13 +214,17 @@ class Engine:
         consistency: Consistency = MINIMIZE_LATENCY,
         *,
         deadline: float | None = None,
+        overlay: Overlay | None = None,
     ) -> CheckAnswer:
-        """Whether the subject is a member; `deadline` is in seconds from now.
+        """Whether the subject is a member; `deadline` is in seconds from now, and `overlay` counts
+        as written.
 
         Raises UnknownType, UnknownRelation, InvalidRequest, BudgetExceeded, CaveatFailed,
-        InvalidContext, CycleThroughExclusion, and what choosing the snapshot raises.
+        InvalidContext, CycleThroughExclusion, and what choosing the snapshot and `Grounds.at`
+        raise.
         """
-        ground, snapshot, budget = await self._ground(store, consistency, deadline, (check.object,))
+        how = (consistency, deadline, overlay)
+        ground, snapshot, budget = await self._ground(store, (check.object,), *how)
         results = await asking.answer(ground, (check,), budget)
         if isinstance(results[0], EngineError):
             raise results[0]
@@ -234,6 +239,7 @@ class Engine:
         consistency: Consistency = MINIMIZE_LATENCY,
         *,
         deadline: float | None = None,
+        overlay: Overlay | None = None,
     ) -> BatchAnswer:
         """Many checks at one snapshot; an error of one leaves the others standing."""
         check_count(len(checks), self.limits.checks, "checks")
@@ -242,7 +248,8 @@ class Engine:
         objects = tuple({check.object for check in checks})
         explained = sum(check.explain for check in checks)
         check_count(explained, self.limits.explained_checks, "checks")
-        ground, snapshot, budget = await self._ground(store, consistency, deadline, objects)
+        how = (consistency, deadline, overlay)
+        ground, snapshot, budget = await self._ground(store, objects, *how)
         results = await asking.answer(ground, checks, budget, "checks")
         source = Source(self.storage, snapshot)
         why = await explain_each(ground, checks, results, source, budget.deadline)
@@ -256,9 +263,11 @@ class Engine:
         consistency: Consistency = MINIMIZE_LATENCY,
         *,
         deadline: float | None = None,
+        overlay: Overlay | None = None,
     ) -> ExpandAnswer:
         """The userset tree of `object#relation`. Raises as `check` does."""
-        ground, snapshot, budget = await self._ground(store, consistency, deadline, (object,))
+        how = (consistency, deadline, overlay)
+        ground, snapshot, budget = await self._ground(store, (object,), *how)
         budget.nodes = self.limits.expand_nodes
         ground.compiled.require(object.type, relation, "object", "relation")
         tree = await expand(
@@ -330,9 +339,10 @@ class Engine:
     async def _ground(
         self,
         store: str,
+        objects: tuple[Object, ...],
         consistency: Consistency,
         deadline: float | None,
-        objects: tuple[Object, ...],
+        overlay: Overlay | None,
     ) -> tuple[asking.Ground, Snapshot, Budget]:
         seconds = self.limits.deadline if deadline is None else deadline
         budget = Budget(
@@ -340,8 +350,7 @@ class Engine:
         )
         record = await self._store(store, consistency)
         snapshot, now = await self.freshness.choose(record, consistency, objects)
-        compiled = await self._schemas.at(snapshot)
-        ground = asking.Ground(compiled, self.storage.reader(snapshot), now, self.limits)
+        ground, _ = await self._pages.grounds.at(snapshot, now, overlay)
         return ground, snapshot, budget
 
     async def watch(

@@ -20,7 +20,6 @@ from engine.listing import Listing
 from engine.pages import Page, Pages, Way
 from engine.reach import Reach
 from engine.requests import FoundObject, Gap, LookupObjects, ObjectCount, ObjectsAnswer
-from engine.store.protocol import Storage
 from engine.tuples import Object
 
 _NAME = "lookup_objects"
@@ -37,9 +36,8 @@ class Objects:
     is a gap in the answer.
     """
 
-    def __init__(self, pages: Pages, storage: Storage) -> None:
+    def __init__(self, pages: Pages) -> None:
         self._pages = pages
-        self._storage = storage
         self._kept = _KeptWalks(_KEPT_OBJECTS)
 
     async def page(self, store: str, asked: LookupObjects, way: Way) -> ObjectsAnswer:
@@ -85,7 +83,7 @@ class Objects:
         ids = asked.candidates or ()
         named = tuple(Object(kind, id_) for kind in asked.types for id_ in ids)
         page = await self._pages.open(store, _NAME, _arguments(asked), way, named)
-        listing = Listing(page, asked, self._storage.reader(page.snapshot), at_once)
+        listing = Listing(page, asked, at_once)
         await listing.begin(self._kept.used(_walk_key(page)) if way.cursor else None)
         return page, listing
 

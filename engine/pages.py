@@ -10,9 +10,11 @@ from engine.check import Budget
 from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.digest import Part, digest
+from engine.grounds import Grounds, arguments_of
 from engine.limits import Limits
 from engine.lists import check_limit, place_of
-from engine.requests import MINIMIZE_LATENCY, Consistency, FullyConsistent
+from engine.reader import ReverseReader
+from engine.requests import MINIMIZE_LATENCY, Consistency, FullyConsistent, Overlay
 from engine.schemas import Schemas
 from engine.store.protocol import Snapshot, Storage
 from engine.tuples import Object
@@ -21,21 +23,27 @@ from engine.zookie import encode
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a list is asked for, beside what is asked: `deadline` is in seconds from now."""
+    """How a list is asked for, beside what is asked: `deadline` is in seconds from now, and
+    `overlay` counts as written for this list."""
 
     limit: int | None = None
     cursor: str | None = None
     consistency: Consistency = MINIMIZE_LATENCY
     deadline: float | None = None
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page begins: after `position`, or at the start if that is None."""
+    """Where a page begins: after `position`, or at the start if that is None.
+
+    `reader` is the ground's, which reads from subjects to objects, too.
+    """
 
     call: Call
     snapshot: Snapshot
     ground: Ground
+    reader: ReverseReader
     budget: Budget
     position: tuple[str, ...] | None
 
@@ -57,9 +65,8 @@ class Pages:
         limits: Limits,
     ) -> None:
         self.limits = limits
-        self._storage = storage
+        self.grounds = Grounds(storage, schemas, limits)
         self._freshness = freshness
-        self._schemas = schemas
         self._cursors = cursors
 
     def seconds(self, way: Way) -> float:
@@ -83,13 +90,13 @@ class Pages:
         """The page of the call `name` with these arguments that the cursor names; without one the
         first, at a snapshot that is fit for questions about `objects`.
 
-        Raises SchemaNotFound, and what `place_of` raises.
+        Raises what `Grounds.at` raises, and what `place_of` raises.
         """
         reads, nodes = self.limits.evaluation_reads, self.limits.evaluation_nodes
         budget = Budget(reads, nodes, perf_counter() + self.seconds(way))
         fresh = isinstance(way.consistency, FullyConsistent)
         record = await self._freshness.store(store, fresh=fresh)
-        call = Call(record.id, name, digest(arguments))
+        call = Call(record.id, name, digest(arguments, arguments_of(way.overlay)))
         snapshot, now, position = await place_of(
             self._freshness,
             self._cursors,
@@ -99,9 +106,8 @@ class Pages:
             consistency=way.consistency,
             objects=objects,
         )
-        compiled = await self._schemas.at(snapshot)
-        ground = Ground(compiled, self._storage.reader(snapshot), now, self.limits)
-        return Page(call, snapshot, ground, budget, position)
+        ground, reader = await self.grounds.at(snapshot, now, way.overlay)
+        return Page(call, snapshot, ground, reader, budget, position)
 
     async def seal(self, page: Page, position: tuple[str, ...]) -> str:
         """The cursor of the page that begins after `position`. Raises Unavailable."""

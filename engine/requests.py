@@ -53,6 +53,16 @@ FULLY_CONSISTENT = FullyConsistent()
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """What counts for one request, as if it had been written: tuples added and removed, of which
+    the identity alone matters, and another schema if `schema` is given (its text, in `zed`)."""
+
+    add: Sequence[RelationTuple] = ()
+    remove: Sequence[RelationTuple] = ()
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Is `subject` a member of `object#relation` (a relation or a permission)?
 

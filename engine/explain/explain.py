@@ -73,7 +73,9 @@ async def explain_each(
     source: Source,
     deadline: float,
 ) -> tuple[Json | None, ...]:
-    """An explanation for each check that asks for one and was decided."""
+    """An explanation for each check that asks for one and was decided, None for the others."""
+    if not any(check.explain for check in checks):
+        return (None,) * len(checks)
     return tuple(
         [
             await explain(ground, check, result, source, deadline)
@@ -131,7 +133,8 @@ async def _ways(trial: Trial, source: Source, budget: Budget) -> Json:
 async def _memberships(trial: Trial, source: Source) -> list[RelationTuple]:
     """Stored tuples of the subject: what it has something to do with already."""
     subject = trial.check.subject
-    return await source.storage.read(
+    removed = {item.identity for item in trial.ground.overlay.remove}
+    stored = await source.storage.read(
         source.snapshot,
         TupleFilter(
             subject_type=subject.type, subject_id=subject.id, subject_relation=subject.relation
@@ -140,3 +143,4 @@ async def _memberships(trial: Trial, source: Source) -> list[RelationTuple]:
         limit=_MEMBERSHIPS_READ,
         now=trial.ground.now,
     )
+    return [item for item in stored if item.identity not in removed]

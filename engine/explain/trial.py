@@ -9,14 +9,14 @@ from engine.asking import Ground, checked_overlay
 from engine.check import Budget, Evaluation, decided, evaluate
 from engine.decision import DENIED, Decision
 from engine.errors import EngineError
-from engine.explain.changed import ChangedReader
 from engine.explain.justify import Pace, justified
 from engine.explain.remembered import Remembered
 from engine.explain.rules import Rules
 from engine.explain.steps import Goal, Step
+from engine.reader import Reader
 from engine.requests import Check
 from engine.store.overlay import OverlayReader
-from engine.store.protocol import Update
+from engine.store.protocol import Update, UpdateOp
 from engine.tuples import RelationTuple
 
 
@@ -32,6 +32,14 @@ class Tried:
         return await justified(self.rules, root, pace)
 
 
+def changed(reader: Reader, changes: Collection[Update]) -> OverlayReader:
+    """A reader that reads as if the changes, one of each identity at most, had been written."""
+    removed = [item for op, item in changes if op is UpdateOp.DELETE]
+    return OverlayReader(
+        reader, (item for op, item in changes if op is not UpdateOp.DELETE), removed
+    )
+
+
 class Trial:
     """A valid check on its ground. Everything that is stored is read once."""
 
@@ -40,12 +48,11 @@ class Trial:
         self.check = check
         self.root = Goal(check.object, check.relation)
         self.planner = ground.compiled.plans.for_subject(check.subject.type, check.subject.relation)
-        self.contextual: Sequence[RelationTuple] = checked_overlay(
-            ground, check.contextual_tuples, "contextual_tuples"
-        )
+        contextual = checked_overlay(ground, check.contextual_tuples, "contextual_tuples")
+        self.contextual: Sequence[RelationTuple] = (*contextual, *ground.overlay.add)
         self._bound = ground.compiled.caveats.bind(check.context)
         self._stored = Remembered(
-            OverlayReader(ground.reader, self.contextual) if self.contextual else ground.reader
+            OverlayReader(ground.reader, contextual) if contextual else ground.reader
         )
 
     async def run(self, budget: Budget, changes: Collection[Update] = ()) -> Tried:
@@ -54,7 +61,7 @@ class Trial:
         Raises BudgetExceeded, and what the reader raises.
         """
         ground, check = self.ground, self.check
-        read = Remembered(ChangedReader(self._stored, changes)) if changes else self._stored
+        read = Remembered(changed(self._stored, changes)) if changes else self._stored
         rules = Rules(self.planner, check.subject, self._bound, ground.now, read)
         plan = self.planner.plan(check.object.type, check.relation)
         if plan is None:

@@ -86,7 +86,7 @@ async def compare(
     tally: Counter[str],
 ) -> list[str]:
     """The differences in one world: with all tuples stored, and with half of them contextual."""
-    objects = Objects(pages_of(storage, world.schema), storage)
+    objects = Objects(pages_of(storage, world.schema))
     everything = [Object(kind, id_) for kind, ids in IDS.items() for id_ in ids]
     oracles = {subject: Oracle(world, subject, everything) for subject, *_ in questions}
     wrong: list[str] = []
