@@ -180,6 +180,34 @@ async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
             writer.close()
 
 
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+@pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0"])
+async def test_an_offer_of_another_protocol_is_passed_over(
+    served: Served, offer: str, pieces: int
+) -> None:
+    """The first request of some clients has one, and a body; none of it is another request."""
+    await served.write("document:1#viewer@user:ann")
+    body = json.dumps({"object": "document:1", "relation": "view", "subject": "user:ann"})
+    check = (
+        f"POST {STORE}/check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\n"
+        f"HTTP2-Settings: AAMAAABk\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
+    last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    data = (check + check + last).encode()
+    size = -(-len(data) // pieces)
+    reader, writer = await served.connect()
+    for start in range(0, len(data), size):
+        writer.write(data[start : start + size])
+        await writer.drain()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        answers = await reader.read()
+    writer.close()
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 3
+    assert answers.count(b'"decision":"allowed"') == 2
+
+
 async def test_a_stream_does_not_wait_for_a_body_that_does_not_come() -> None:
     async with serving(read_timeout=0.1) as served:
         for call in ("export", "watch"):
