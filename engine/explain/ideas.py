@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from engine.errors import EngineError
@@ -14,7 +15,7 @@ from engine.tuples import WILDCARD, Object, RelationTuple, Subject
 from schema.model import Relation, SubjectType
 
 _RENEWED_FOR = timedelta(days=1)
-_MEMBERSHIPS_TRIED = 5
+_NEAR_TRIED = 5
 
 
 class Cost(NamedTuple):
@@ -41,11 +42,11 @@ class Idea(NamedTuple):
 class Ideas:
     """Walks one explained denial and collects the changes that touch one of its reasons.
 
-    `memberships` are stored tuples of the subject: what they lead to could be tied to the object.
+    `near` has objects that could be tied to others, by type (see `near`).
     """
 
     def __init__(
-        self, trial: Trial, steps: Mapping[Goal, Step], memberships: Sequence[RelationTuple]
+        self, trial: Trial, steps: Mapping[Goal, Step], near: Mapping[str, list[Object]]
     ) -> None:
         self._check = trial.check
         self._now = trial.ground.now
@@ -53,7 +54,7 @@ class Ideas:
         self._planner = trial.planner
         self._bound = trial.ground.compiled.caveats.bind(trial.check.context)
         self._steps = steps
-        self._memberships = memberships
+        self._near = near
         self._fixed = {item.identity for item in trial.contextual}
         self._seen: set[tuple[Goal, bool]] = set()
         self._root = trial.root
@@ -126,13 +127,13 @@ class Ideas:
                 yield Idea(Update(UpdateOp.TOUCH, made), Cost(everyone, 0, distance))
 
     def _tied(self, step: Step, at: Object, relation: Relation, distance: int) -> Iterator[Idea]:
-        """Tuples that lead to objects which the subject has something to do with already."""
+        """Tuples that lead to objects near by: those that the subject has something to do with,
+        and those that the evaluation met. No object is invented."""
         for allowed in dict.fromkeys((s.type, s.relation) for s in relation.subject_types):
             kind, userset = allowed
             if step.kind is Kind.TUPLES and not self._planner.reaches(kind, userset):
                 continue
-            known = (m.object for m in self._memberships if m.object.type == kind)
-            for there in list(dict.fromkeys(known))[:_MEMBERSHIPS_TRIED]:
+            for there in self._near.get(kind, ())[:_NEAR_TRIED]:
                 made = self._fitting(at, relation, Subject(*there, userset))
                 if made is not None and there != at:
                     yield Idea(Update(UpdateOp.TOUCH, made), Cost(0, 1, distance))
@@ -144,8 +145,8 @@ class Ideas:
         subject: Subject,
         like: RelationTuple | None = None,
     ) -> RelationTuple | None:
-        """A tuple that the schema allows and that holds now, the plainest, or with the context of
-        one `like` it."""
+        """A tuple that the schema allows and that holds now: in the form and with the context of
+        the one it is `like`, else the plainest."""
         forms = [
             form
             for form in relation.subject_types
@@ -157,7 +158,7 @@ class Ideas:
             RelationTuple(
                 at, relation.name, subject, form.caveat, context, later if form.expiration else None
             )
-            for form in sorted(forms, key=lambda form: (form.caveat, form.expiration))
+            for form in sorted(forms, key=lambda form: _preference(form, like))
             for context in self._contexts(form, like)
         ]
         return next((item for item in made if self._holds(item)), None)
@@ -173,3 +174,20 @@ class Ideas:
             return self._bound.evaluate(item.caveat, item.context) is True
         except EngineError:
             return False
+
+
+def _preference(form: SubjectType, like: RelationTuple | None) -> tuple[bool, str, bool]:
+    same = like is not None and (form.caveat, form.expiration) == (
+        like.caveat,
+        like.expires_at is not None,
+    )
+    return not same, form.caveat, form.expiration
+
+
+def near(memberships: Iterable[RelationTuple], met: Iterable[Object]) -> dict[str, list[Object]]:
+    """By type, objects that the subject's tuples name, then those that the evaluation met."""
+    found: dict[str, dict[Object, None]] = {}
+    for there in chain((item.object for item in memberships), met):
+        if there.id != WILDCARD:
+            found.setdefault(there.type, {})[there] = None
+    return {kind: list(objects) for kind, objects in found.items()}

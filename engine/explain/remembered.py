@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.reader import Edge, Probe, Reader, Scan
+from engine.tuples import Object
 
 
 class Unread:
@@ -34,6 +35,12 @@ class Remembered:
             self._probes.update(zip(new_probes, edges, strict=True))
             self._scans.update(zip(new_scans, lists, strict=True))
         return [self._probes[item] for item in probes], [self._scans[item] for item in scans]
+
+    def objects(self) -> Iterator[Object]:
+        """The objects that scanned tuples lead to, in the order they were read."""
+        for edges in self._scans.values():
+            for edge in edges:
+                yield Object(edge.subject_type, edge.subject_id)
 
     def probed(self, probe: Probe) -> Edge | Unread | None:
         """What a probe found, UNREAD if it was never asked."""

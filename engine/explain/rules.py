@@ -55,7 +55,7 @@ class Rules:
         self._subject = subject
         self._bound = bound
         self._now = now
-        self._read = read
+        self.read = read
         self.settled: dict[Goal, Step] = {}
         self.assumed: dict[Goal, Verdict] = {}
         self.assumed_below = False
@@ -135,7 +135,7 @@ class Rules:
             if all((s.type, s.relation, s.wildcard) != wanted for s in relation.subject_types):
                 continue
             kind, asked = goal.object, (self._subject.type, id_, "")
-            edge = self._read.probed(Probe(*kind, goal.relation, *asked))
+            edge = self.read.probed(Probe(*kind, goal.relation, *asked))
             if isinstance(edge, Unread):
                 yield None
             elif edge is not None:
@@ -145,7 +145,7 @@ class Rules:
         kinds = {(s.type, s.relation) for s in relation.subject_types if s.relation}
         if not any(self._planner.reaches(*kind) for kind in kinds):
             return
-        edges = self._read.scanned(Scan(*goal.object, goal.relation, only_usersets=True))
+        edges = self.read.scanned(Scan(*goal.object, goal.relation, only_usersets=True))
         if isinstance(edges, Unread):
             yield None
             return
@@ -202,7 +202,7 @@ class Rules:
         walked = {s.type for s in relation.subject_types if not s.wildcard}
         if not any(self._leads(kind, arrow.target) for kind in walked):
             return Step(Kind.UNREACHABLE, DENIED, arrow.relation)
-        edges = self._read.scanned(Scan(*at, arrow.relation, only_usersets=False))
+        edges = self.read.scanned(Scan(*at, arrow.relation, only_usersets=False))
         if isinstance(edges, Unread):
             return None
         found = [

@@ -16,7 +16,7 @@ from itertools import chain, combinations, count
 from engine.check import Budget
 from engine.decision import Decision, Verdict
 from engine.errors import BudgetExceeded
-from engine.explain.ideas import Cost, Ideas
+from engine.explain.ideas import Cost, Ideas, near
 from engine.explain.justify import Pace, UnjustifiedError
 from engine.explain.trial import Trial, Tried
 from engine.store.protocol import Update
@@ -114,7 +114,8 @@ class Search:
         except UnjustifiedError:
             return
         touched = {change.tuple.identity for change in changes}
-        for change, more in Ideas(self._trial, steps, self._memberships).all():
+        around = near(self._memberships, tried.rules.read.objects())
+        for change, more in Ideas(self._trial, steps, around).all():
             if change.tuple.identity not in touched:
                 self._push(changes | {change}, cost.plus(more))
 
