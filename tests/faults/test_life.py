@@ -74,20 +74,18 @@ async def test_an_absent_database_is_named(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "status"),
+    ("name", "value"),
     [
-        ("DATABASE_URL", "hidden-word", 5),
-        ("DATABASE_URL", "mysql://hidden-word@127.0.0.1/x", 5),
-        ("REDIS_URL", "hidden-word", 2),
-        ("STONETOWN_PORT", "hidden-word", 2),
-        ("STONETOWN_HOST", "0.0.0.0", 2),  # noqa: S104 - it must not start
+        ("DATABASE_URL", "hidden-word"),
+        ("DATABASE_URL", "mysql://hidden-word@127.0.0.1/x"),
+        ("REDIS_URL", "hidden-word"),
+        ("STONETOWN_PORT", "hidden-word"),
+        ("STONETOWN_HOST", "0.0.0.0"),  # noqa: S104 - it must not start
     ],
 )
-async def test_a_wrong_setting_is_named_and_not_shown(
-    data: Path, name: str, value: str, status: int
-) -> None:
-    found, words = await Service(data, **{name: value}).refusal()
-    assert found == status
+async def test_a_wrong_setting_is_named_and_not_shown(data: Path, name: str, value: str) -> None:
+    status, words = await Service(data, **{name: value}).refusal()
+    assert status == 2
     assert name in words
     assert "hidden-word" not in words
     assert "Traceback" not in words
