@@ -31,6 +31,7 @@ from schema.rewrite import (
 )
 
 _SOME, _MANY, _MOST = 5, 10, 100
+_DEEP = 20
 
 Place = tuple[str, str | Arrow]
 """An object type, and the name of a relation or permission or the rest of a nested arrow."""
@@ -111,7 +112,7 @@ class Entrances:
                 for child in children:
                     yield from self._entrances(place, child, certain=certain)
             case Intersection(children=children):
-                narrowest = min(children, key=lambda child: self._breadth(place, child))
+                narrowest = min(children, key=lambda child: self._breadth(place, child, 0))
                 yield from self._entrances(place, narrowest, certain=False)
             case Exclusion(base=base):
                 yield from self._entrances(place, base, certain=False)
@@ -158,7 +159,7 @@ class Entrances:
                 end = target.relation if isinstance(target, Computed) else target
                 yield Stored((kind, end), False, userset, relation.name, forms, certain)
 
-    def _breadth(self, place: Place, rewrite: Rewrite) -> int:
+    def _breadth(self, place: Place, rewrite: Rewrite, depth: int) -> int:
         """How many objects a rewrite seems to let in: an intersection is best entered by few."""
         match rewrite:
             case Nil() | Self():
@@ -166,28 +167,30 @@ class Entrances:
             case This():
                 return self._breadth_of_tuples(place)
             case Computed(relation=name):
-                return self._breadth_of((place[0], name))
+                return self._breadth_of((place[0], name), depth + 1)
             case Arrow():
                 return _MANY
             case Union(children=children):
-                return max(self._breadth(place, child) for child in children)
+                return max(self._breadth(place, child, depth) for child in children)
             case Intersection(children=children):
-                return min(self._breadth(place, child) for child in children)
+                return min(self._breadth(place, child, depth) for child in children)
             case Exclusion(base=base):
-                return self._breadth(place, base)
+                return self._breadth(place, base, depth)
         assert_never(rewrite)
 
-    def _breadth_of(self, place: tuple[str, str]) -> int:
+    def _breadth_of(self, place: tuple[str, str], depth: int) -> int:
         known = self._breadths.get(place)
         if known is not None:
             return known
         self._breadths[place] = _MANY  # what it is to itself, if it is recursive
         if self._planner.plan(*place) is None:
             breadth = 0
+        elif depth > _DEEP:
+            breadth = _MANY
         else:
             rewrite = self._planner.schema.object_types[place[0]].rewrite_of(place[1])
             assert rewrite is not None  # it has a plan
-            breadth = self._breadth(place, rewrite)
+            breadth = self._breadth(place, rewrite, depth)
         self._breadths[place] = breadth
         return breadth
 
