@@ -20,12 +20,13 @@ PAGE = _ROOT / "docs" / "http-api.md"
 README = _ROOT / "README.md"
 WHO = _ROOT / "docs" / "who-can-access.md"
 AUDIT = _ROOT / "docs" / "audit.md"
-PAGES = (PAGE, README, WHO, AUDIT)
+WHY = _ROOT / "docs" / "explain.md"
+PAGES = (PAGE, README, WHO, AUDIT, WHY)
 HOST = "http://localhost:8080"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (curl (?:[^'\n]|'[^']*')*)\n", re.MULTILINE)
 _VARIES = re.compile(
-    r'"(zookie|cursor|request_id|id|created_at|committed_at|at_exact_snapshot)":"[^"]+"'
+    r'"(zookie|cursor|request_id|id|created_at|committed_at|now|at_exact_snapshot)":"[^"]+"'
     r"|^(id): \S+$",
     re.MULTILINE,
 )
