@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import CodeType, FrameType
 from typing import Any
 
 import asyncpg
 import pytest
 
-from engine import evolve
 from engine.engine import Engine
 from engine.errors import (
     EngineError,
@@ -32,9 +29,8 @@ from engine.requests import (
 )
 from engine.store.memory import MemoryStorage
 from engine.store.postgres import PostgresStorage
-from engine.store.protocol import SchemaRecord, Storage, TupleFilter, WriteCommand, WriteOutcome
+from engine.store.protocol import Storage, TupleFilter, WriteCommand, WriteOutcome
 from engine.tuples import parse_tuple
-from schema import diff_schemas, lint_schema, parse_schema
 from tests.conftest import database_dsn
 from tests.engine.facade import allowed, stored
 from tests.engine.ground import question
@@ -338,62 +334,6 @@ async def test_a_schema_that_never_rests_is_not_waited_for() -> None:
     assert refused.value.code == "unavailable"
     storage.before = None
     assert await stored(here) == []
-
-
-async def test_a_schema_is_read_and_compared_beside_the_event_loop(engine: Engine) -> None:
-    called: set[CodeType] = set()
-
-    def note(frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call":
-            called.add(frame.f_code)
-
-    sys.setprofile(note)  # of this thread alone
-    try:
-        await engine.write_schema("acme", TWO, dry_run=True)
-        await engine.write_schema("acme", TWO)
-    finally:
-        sys.setprofile(None)
-    slow = (parse_schema, lint_schema, diff_schemas, evolve.removed_shapes)
-    assert not called & {function.__code__ for function in slow}
-
-
-class CountingStorage(MemoryStorage):
-    """Counts how often a schema is read to be compiled."""
-
-    loads = 0
-
-    async def schema(self, store_id: str, version: int) -> SchemaRecord:
-        self.loads += 1
-        return await super().schema(store_id, version)
-
-
-async def test_a_schema_is_compiled_once_for_all_who_ask_at_once() -> None:
-    storage = CountingStorage()
-    engine = Engine(storage)
-    await engine.create_store("acme")
-    await engine.write_schema("acme", TWO)
-    storage.loads = 0
-    check = question("document:1#view@user:ann")
-    impatient = asyncio.create_task(engine.check("acme", check))
-    waiting = [asyncio.create_task(engine.check("acme", check)) for _ in range(9)]
-    while not storage.loads:
-        await asyncio.sleep(0)
-    impatient.cancel()
-    answers = await asyncio.gather(*waiting)
-    assert len({answer.zookie for answer in answers}) == 1
-    assert storage.loads == 1
-
-
-async def test_large_schemas_make_room_for_each_other() -> None:
-    storage = CountingStorage()
-    engine = Engine(storage)
-    text = TWO + "\n// " + "x" * 1_200_000
-    for name in ("one", "two", "two", "one", "small", "small", "two"):
-        if name not in {store.name for store in (await engine.list_stores())[0]}:
-            await engine.create_store(name)
-            await engine.write_schema(name, TWO if name == "small" else text)
-        await engine.check(name, question("document:1#view@user:ann"))
-    assert storage.loads == 5
 
 
 async def test_writes_race_with_a_schema_and_none_is_orphaned(engine: Engine) -> None:
