@@ -87,6 +87,11 @@ class Freshness:
         self._names.put(name, reads)
         return record
 
+    def known_as(self, name: str) -> str:
+        """The id under which the store of this name is known without asking; empty if it is not."""
+        reads = self._names.get(name)
+        return "" if reads is None or reads.value is None else reads.value.id
+
     def forget_store(self, name: str) -> None:
         """Know nothing of the store of this name: it was created or deleted."""
         self._names.pop(name, None)

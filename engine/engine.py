@@ -16,6 +16,7 @@ from engine import asking, lists, tending, watch
 from engine.check import Budget
 from engine.consistency import Freshness
 from engine.cursor import Cursors
+from engine.diff import Diff, DiffAnswer, Diffs
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
 from engine.expand_further import expand_further
@@ -25,6 +26,7 @@ from engine.limits import Limits
 from engine.lookup_objects import Objects
 from engine.lookup_permissions import lookup_permissions
 from engine.lookup_subjects import Subjects
+from engine.naming import by_name
 from engine.pages import Pages, Way
 from engine.requests import (
     FULLY_CONSISTENT,
@@ -56,12 +58,7 @@ from engine.requests import (
     WriteRequest,
 )
 from engine.schemas import Schemas
-from engine.store.protocol import (
-    Snapshot,
-    Storage,
-    StoreRecord,
-    TupleFilter,
-)
+from engine.store.protocol import Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple
 from engine.write import check_count, check_filter
 from engine.writing import Writing
@@ -99,6 +96,7 @@ class Engine:
         self._subjects = Subjects(self._pages)
         self._objects = Objects(self._pages)
         self._histories = Histories(storage, self.freshness, self._cursors, self.limits)
+        self._diffs = Diffs(storage, self.freshness, self._pages, self._cursors)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -126,6 +124,7 @@ class Engine:
         await self.storage.delete_store(name)
         self.freshness.forget_store(name)
 
+    @by_name
     async def write_schema(
         self,
         store: str,
@@ -148,6 +147,7 @@ class Engine:
             return await self._writing.preview_schema(record, request)
         return await self._writing.write_schema(record, request)
 
+    @by_name
     async def read_schema(
         self, store: str, consistency: Consistency = FULLY_CONSISTENT
     ) -> SchemaAnswer:
@@ -158,6 +158,7 @@ class Engine:
         found = await self.storage.schema(record.id, snapshot.schema_version)
         return SchemaAnswer(found.text, found.language, found.version, encode(snapshot))
 
+    @by_name
     async def write(self, store: str, request: WriteRequest) -> WriteAnswer:
         """Apply updates, all or nothing, as one revision.
 
@@ -172,12 +173,14 @@ class Engine:
         record = await self.freshness.store(store)
         return await self._writing.write(record, request, self.limits.import_batch)
 
+    @by_name
     async def delete(self, store: str, request: DeleteRequest) -> DeleteAnswer:
         """Delete by filter, as one revision. Raises as `write`, InvalidRequest for an empty
         filter and LimitExceeded for a limit over the maximum."""
         record = await self.freshness.store(store)
         return await self._writing.delete(record, request)
 
+    @by_name
     async def read(
         self,
         store: str,
@@ -207,6 +210,7 @@ class Engine:
         async for page in reading.every_page(record, filter or TupleFilter(), consistency, after):
             yield page
 
+    @by_name
     async def check(
         self,
         store: str,
@@ -232,6 +236,7 @@ class Engine:
         (why,) = await explain_each(ground, (check,), results, source, budget.deadline)
         return CheckAnswer(results[0], encode(snapshot), why)
 
+    @by_name
     async def check_batch(
         self,
         store: str,
@@ -329,9 +334,12 @@ class Engine:
         return await lookup_permissions(self._pages, store, asked, way or Way())
 
     async def history(self, store: str, asked: History, way: Way | None = None) -> HistoryAnswer:
-        """A page of what happened to an object's or a subject's tuples. Raises as
-        `engine.history` says."""
+        """A page of an object's or a subject's past. Raises as `engine.history` says."""
         return await self._histories.page(store, asked, way or Way())
+
+    async def diff(self, store: str, asked: Diff, way: Way | None = None) -> DiffAnswer:
+        """A page of who gained and who lost access, and why. Raises as `engine.diff` says."""
+        return await self._diffs.page(store, asked, way or Way())
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
 from engine.engine import Engine
+from engine.errors import StoreNotFound
 from engine.requests import AtLeastAsFresh, Check, DeleteRequest, WriteRequest
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import TupleFilter
@@ -88,3 +90,21 @@ async def test_a_write_is_held_to_the_schema_written_through_another_node(nodes:
     await here.write_schema("acme", TWO)
     await there.write("acme", WriteRequest(touch("document:1#editor@user:ann")))
     assert await allowed(here, "document:1", "editor")
+
+
+@pytest.mark.parametrize("first", ["schema", "write", "check"])
+async def test_a_store_that_was_made_anew_elsewhere_is_found(nodes: Pair, first: str) -> None:
+    here, there = nodes
+    await here.delete_store("acme")
+    await here.create_store("acme")
+    if first == "schema":
+        await there.write_schema("acme", ONE)
+    else:
+        await here.write_schema("acme", ONE)
+    node = there if first == "write" else here
+    answer = await node.write("acme", WriteRequest(touch("document:1#viewer@user:ann")))
+    asked = (allowed(there, "document:1", "viewer", answer.zookie) for _ in range(3))
+    assert all(await asyncio.gather(*asked))
+    await here.delete_store("acme")
+    with pytest.raises(StoreNotFound):
+        await allowed(there, "document:1", "viewer")
