@@ -36,7 +36,7 @@ def frozen(server: PrivatePostgres | PrivateValkey) -> Iterator[None]:
             send(pid, signal.SIGCONT)
 
 
-async def eventually(question: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
+async def eventually(question: Callable[[], Awaitable[bool]], *, seconds: float = 120.0) -> None:
     """Return once `question` answers true; fail the test when it does not in time."""
     async with asyncio.timeout(seconds):
         while not await question():
