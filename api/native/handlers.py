@@ -19,15 +19,16 @@ from api.native.decode import (
     decode_tuple,
     relation_name,
 )
+from api.native.overlay import overlay_of, tuples_of
 from engine.errors import InvalidRequest
 from engine.pages import Way
 from engine.requests import FULLY_CONSISTENT, Check, Consistency, DeleteRequest, WriteRequest
 from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
-from engine.tuples import RelationTuple, parse_object, parse_subject
+from engine.tuples import parse_object, parse_subject
 
 T = TypeVar("T")
 CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
-EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency")
+EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency", "overlay")
 _OPS = {op.value: op for op in UpdateOp}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
@@ -39,12 +40,14 @@ def _json(body: dict[str, Any], status: int = 200) -> Answer:
 async def check(call: Call) -> Answer:
     """`POST /check`."""
     problems = Problems()
-    body = Members(await call.json(), "", (*CHECK_FIELDS, "consistency"), problems)
+    body = Members(await call.json(), "", (*CHECK_FIELDS, "consistency", "overlay"), problems)
     asked = _check(body, problems)
-    consistency = consistency_of(body, problems)
+    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
     problems.raise_any()
     _may_explain(call, (asked,))
-    answer = await call.engine.check(call.store, asked, consistency, deadline=call.deadline)
+    answer = await call.engine.check(
+        call.store, asked, consistency, deadline=call.deadline, overlay=overlay
+    )
     call.metrics.decided((answer.decision,))
     return _json(render.check(answer))
 
@@ -52,15 +55,17 @@ async def check(call: Call) -> Answer:
 async def check_batch(call: Call) -> Answer:
     """`POST /check/batch`."""
     problems = Problems()
-    body = Members(await call.json(), "", ("checks", "consistency"), problems)
+    body = Members(await call.json(), "", ("checks", "consistency", "overlay"), problems)
     checks = [
         _check(Members(item, f"checks[{index}]", CHECK_FIELDS, problems), problems)
         for index, item in enumerate(body.items("checks", required=True))
     ]
-    consistency = consistency_of(body, problems)
+    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
     problems.raise_any()
     _may_explain(call, checks)
-    answer = await call.engine.check_batch(call.store, checks, consistency, deadline=call.deadline)
+    answer = await call.engine.check_batch(
+        call.store, checks, consistency, deadline=call.deadline, overlay=overlay
+    )
     call.metrics.decided(answer.results)
     return _json(render.batch(answer))
 
@@ -87,15 +92,6 @@ def _may_explain(call: Call, checks: Sequence[Check]) -> None:
         )
 
 
-def tuples_of(members: Members, name: str, problems: Problems) -> list[RelationTuple]:
-    """The tuples of an array that may be absent."""
-    decoded = (
-        decode_tuple(item, f"{members.path(name)}[{index}]", problems)
-        for index, item in enumerate(members.items(name))
-    )
-    return [item for item in decoded if item is not None]
-
-
 def consistency_of(members: Members, problems: Problems) -> Consistency:
     """The member `consistency`."""
     return decode_consistency(members.get("consistency"), "consistency", problems)
@@ -109,7 +105,8 @@ async def expand(call: Call) -> Answer:
     relation = body.parsed("relation", relation_name)
     recursive = body.flag("recursive")
     limit, cursor = body.optional_count("limit"), body.optional_text("cursor")
-    way = Way(limit, cursor, consistency_of(body, problems), call.deadline)
+    overlay = overlay_of(body, problems)
+    way = Way(limit, cursor, consistency_of(body, problems), call.deadline, overlay)
     if not recursive and (limit or cursor):
         problems.add(
             "invalid_request",
@@ -125,7 +122,12 @@ async def expand(call: Call) -> Answer:
             page = await call.engine.expand_further(call.store, object_, relation, way)
             return _json(render.expand_page(page))
         answer = await call.engine.expand(
-            call.store, object_, relation, way.consistency, deadline=call.deadline
+            call.store,
+            object_,
+            relation,
+            way.consistency,
+            deadline=call.deadline,
+            overlay=overlay,
         )
     except RecursionError:
         raise render.too_deep() from None

@@ -11,8 +11,11 @@ from api.calls import Call
 from api.errors import DeadlinePassed, describe
 from api.native import render
 from api.native.decode import Members, Problems
+from api.native.handlers import consistency_of
+from api.native.overlay import overlay_of
 from api.native.streaming import Stream
 from engine.errors import EngineError
+from engine.pages import Way
 from engine.requests import Gap
 from engine.tuples import check_subject_id
 
@@ -44,6 +47,17 @@ async def body_of(call: Call) -> Any:
         return await call.json()
     with Patience(call.settings.read_timeout):
         return await call.json()
+
+
+def way_of(call: Call, body: Members, problems: Problems) -> Way:
+    """How a list is asked for: the members that all lookups share."""
+    return Way(
+        body.optional_count("limit"),
+        body.optional_text("cursor"),
+        consistency_of(body, problems),
+        call.deadline,
+        overlay_of(body, problems),
+    )
 
 
 def candidates_of(body: Members, problems: Problems) -> list[str] | None:

@@ -8,9 +8,8 @@ from api.asgi import Answer
 from api.calls import Call
 from api.native import render
 from api.native.decode import Members, Problems, relation_name
-from api.native.handlers import consistency_of, tuples_of
-from api.native.listing import body_of, candidates_of, ending, send_lines
-from engine.pages import Way
+from api.native.listing import body_of, candidates_of, ending, send_lines, way_of
+from api.native.overlay import tuples_of
 from engine.requests import (
     FoundSubject,
     LookupPermissions,
@@ -30,6 +29,7 @@ COUNT_FIELDS = (
     "contextual_tuples",
     "candidates",
     "consistency",
+    "overlay",
 )
 SUBJECTS_FIELDS = (*COUNT_FIELDS, "limit", "cursor")
 PERMISSIONS_FIELDS = (
@@ -39,6 +39,7 @@ PERMISSIONS_FIELDS = (
     "contextual_tuples",
     "include_relations",
     "consistency",
+    "overlay",
 )
 
 
@@ -47,12 +48,7 @@ async def lookup_subjects(call: Call) -> Answer | None:
     problems = Problems()
     body = Members(await body_of(call), "", SUBJECTS_FIELDS, problems)
     asked = _subjects(body, problems)
-    way = Way(
-        body.optional_count("limit"),
-        body.optional_text("cursor"),
-        consistency_of(body, problems),
-        call.deadline,
-    )
+    way = way_of(call, body, problems)
     problems.raise_any()
     if call.streams:
         pages = call.engine.stream_subjects(call.store, asked, way)
@@ -67,7 +63,7 @@ async def count_subjects(call: Call) -> Answer:
     problems = Problems()
     body = Members(await call.json(), "", COUNT_FIELDS, problems)
     asked = _subjects(body, problems)
-    way = Way(consistency=consistency_of(body, problems), deadline=call.deadline)
+    way = way_of(call, body, problems)
     problems.raise_any()
     answer = await call.engine.count_subjects(call.store, asked, way)
     return Answer(200, render.encode(_count(answer)))
@@ -82,7 +78,7 @@ async def lookup_permissions(call: Call) -> Answer:
     context = body.object("context")
     contextual = tuples_of(body, "contextual_tuples", problems)
     relations = body.flag("include_relations")
-    way = Way(consistency=consistency_of(body, problems), deadline=call.deadline)
+    way = way_of(call, body, problems)
     problems.raise_any()
     assert object_ is not None
     assert subject is not None

@@ -8,9 +8,8 @@ from api.asgi import Answer
 from api.calls import Call
 from api.native import render
 from api.native.decode import Members, Problems, relation_name
-from api.native.handlers import consistency_of, tuples_of
-from api.native.listing import body_of, candidates_of, ending, send_lines
-from engine.pages import Way
+from api.native.listing import body_of, candidates_of, ending, send_lines, way_of
+from api.native.overlay import tuples_of
 from engine.requests import FoundObject, LookupObjects, ObjectCount, ObjectsAnswer
 from engine.tuples import MAX_TYPE_BYTES, check_name, parse_subject
 
@@ -23,6 +22,7 @@ _COUNT_FIELDS = (
     "contextual_tuples",
     "candidates",
     "consistency",
+    "overlay",
 )
 _FIELDS = (*_COUNT_FIELDS, "limit", "cursor")
 
@@ -32,12 +32,7 @@ async def lookup_objects(call: Call) -> Answer | None:
     problems = Problems()
     body = Members(await body_of(call), "", _FIELDS, problems)
     asked = _asked(body, problems)
-    way = Way(
-        body.optional_count("limit"),
-        body.optional_text("cursor"),
-        consistency_of(body, problems),
-        call.deadline,
-    )
+    way = way_of(call, body, problems)
     problems.raise_any()
     if call.streams:
         pages = call.engine.stream_objects(call.store, asked, way)
@@ -57,7 +52,7 @@ async def count_objects(call: Call) -> Answer:
     problems = Problems()
     body = Members(await call.json(), "", _COUNT_FIELDS, problems)
     asked = _asked(body, problems)
-    way = Way(consistency=consistency_of(body, problems), deadline=call.deadline)
+    way = way_of(call, body, problems)
     problems.raise_any()
     return Answer(
         200, render.encode(_count(await call.engine.count_objects(call.store, asked, way)))

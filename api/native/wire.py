@@ -66,6 +66,21 @@ Consistency = (
 )
 
 
+class Overlay(BaseModel):
+    """What counts as written for this request alone. Removed tuples are told by object, relation
+    and subject; `schema` takes the place of the schema in force."""
+
+    model_config = example(
+        {
+            "add": ["group:eng#member@user:kim"],
+            "remove": ["document:readme#viewer@user:ann"],
+        }
+    )
+    add: list[TupleInput] = []
+    remove: list[TupleInput] = []
+    schema_: str | None = Field(None, alias="schema")
+
+
 class Filter(BaseModel):
     """Tuples whose parts equal those given; absent means any, `"subject_relation": ""` none."""
 
@@ -156,6 +171,7 @@ class CheckRequest(CheckItem):
         },
     )
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class BatchRequest(BaseModel):
@@ -166,6 +182,7 @@ class BatchRequest(BaseModel):
     )
     checks: list[CheckItem]
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class ExpandRequest(BaseModel):
@@ -182,6 +199,7 @@ class ExpandRequest(BaseModel):
     limit: int | None = None
     cursor: str | None = None
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class CountObjectsRequest(BaseModel):
@@ -198,6 +216,7 @@ class CountObjectsRequest(BaseModel):
     contextual_tuples: list[TupleInput] = []
     candidates: list[str] | None = None
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class LookupObjectsRequest(CountObjectsRequest):
@@ -222,6 +241,7 @@ class CountSubjectsRequest(BaseModel):
     contextual_tuples: list[TupleInput] = []
     candidates: list[str] | None = None
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class LookupSubjectsRequest(CountSubjectsRequest):
@@ -241,6 +261,7 @@ class LookupPermissionsRequest(BaseModel):
     contextual_tuples: list[TupleInput] = []
     include_relations: bool = False
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class SchemaRequest(BaseModel):

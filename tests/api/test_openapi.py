@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.native import auditing, auditing_wire, decode, handlers, lookups, wire
+from api.native import auditing, auditing_wire, decode, handlers, lookups, overlay, wire
 from api.native.operations import OPERATIONS
 from tests.api.serving import NDJSON, Served, serving
 
@@ -77,9 +77,11 @@ def test_the_documented_members_are_those_that_are_read() -> None:
     assert members(wire.Tuple) == set(decode.TUPLE_FIELDS)
     assert members(wire.Filter) == set(decode.FILTER_FIELDS)
     assert members(wire.CheckItem) == set(handlers.CHECK_FIELDS)
-    assert members(wire.CheckRequest) == {*handlers.CHECK_FIELDS, "consistency"}
-    assert members(wire.BatchRequest) == {"checks", "consistency"}
+    assert members(wire.CheckRequest) == {*handlers.CHECK_FIELDS, "consistency", "overlay"}
+    assert members(wire.Overlay) == set(overlay.OVERLAY_FIELDS)
+    assert members(wire.BatchRequest) == {"checks", "consistency", "overlay"}
     assert members(wire.ReadRequest) == {"filter", "limit", "cursor", "consistency"}
+    assert members(auditing_wire.DiffRequest) == set(auditing.DIFF_FIELDS)
     assert members(auditing_wire.HistoryRequest) == set(auditing.HISTORY_FIELDS)
     assert members(wire.WriteRequest) == {"updates", "preconditions", "metadata"}
     assert members(wire.DeleteRequest) == {"filter", "preconditions", "limit", "metadata"}

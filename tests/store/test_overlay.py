@@ -1,4 +1,4 @@
-"""Contextual tuples over a reader read as if they had been written."""
+"""Tuples laid over a reader, and taken away, read as if that had been written."""
 
 from __future__ import annotations
 
@@ -55,8 +55,20 @@ async def test_an_overlay_reads_as_if_written(seed: int) -> None:
     dice = random.Random(seed)
     stored = {one: one + dice.choice(SUFFIXES) for one in dice.sample(IDENTITIES, 8)}
     context = {one: one + dice.choice(SUFFIXES) for one in dice.sample(IDENTITIES, 6)}
-    laid_over = over(await reader_of(*stored.values()), *context.values())
-    assert await answers(laid_over) == await answers(await reader_of(*(stored | context).values()))
+    removed = dice.sample([one for one in IDENTITIES if one not in context], 5)
+    left = {one: text for one, text in stored.items() if one not in removed}
+    laid_over = OverlayReader(
+        await reader_of(*stored.values()),
+        [parse_tuple(text) for text in context.values()],
+        [parse_tuple(text) for text in removed],
+    )
+    assert await answers(laid_over) == await answers(await reader_of(*(left | context).values()))
+
+
+async def test_the_limit_does_not_count_what_is_removed() -> None:
+    reader = OverlayReader(await reader_of(ANN, ENG), [], [parse_tuple(ANN)])
+    _, lists = await reader.fetch([], [scan("doc:1#viewer")], 1)
+    assert lists == [[edge(ENG)]]
 
 
 async def test_a_probe_that_the_context_answers_reads_no_store() -> None:

@@ -1,4 +1,4 @@
-"""Contextual tuples over a reverse reader read as if they had been written."""
+"""Tuples laid over a reverse reader, and taken away, read as if that had been written."""
 
 from __future__ import annotations
 
@@ -41,13 +41,24 @@ async def test_an_overlay_reads_as_if_written(seed: int) -> None:
     dice = random.Random(seed)
     stored = {one: one + dice.choice(SUFFIXES) for one in dice.sample(IDENTITIES, 16)}
     context = {one: one + dice.choice(SUFFIXES) for one in dice.sample(IDENTITIES, 12)}
-    written = await reader_of(*(stored | context).values())
+    removed = dice.sample([one for one in IDENTITIES if one not in context], 8)
+    left = {one: text for one, text in stored.items() if one not in removed}
+    written = await reader_of(*(left | context).values())
     laid_over = ReverseOverlayReader(
-        await reader_of(*stored.values()), [parse_tuple(text) for text in context.values()]
+        await reader_of(*stored.values()),
+        [parse_tuple(text) for text in context.values()],
+        [parse_tuple(text) for text in removed],
     )
     for each in (1, 2, 3, NO_LIMIT):
         expected = await written.objects_of(SCANS, each, NO_LIMIT)
         assert await laid_over.objects_of(SCANS, each, NO_LIMIT) == expected
+
+
+async def test_the_limit_does_not_count_what_is_removed() -> None:
+    stored = await reader_of(*(f"doc:{id_}#viewer@user:a" for id_ in range(5)))
+    removed = [parse_tuple(f"doc:{id_}#viewer@user:a") for id_ in range(4)]
+    reader = ReverseOverlayReader(stored, [], removed)
+    assert await reader.objects_of([reverse("doc#viewer@user:a")], 1, 1) == [[ReverseEdge("4")]]
 
 
 async def test_the_limit_counts_what_is_seen() -> None:

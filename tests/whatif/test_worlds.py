@@ -1,0 +1,236 @@
+"""An overlay answers as a store does in which its changes were really made, in random worlds."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+
+from engine.engine import Engine
+from engine.errors import EngineError, SchemaRefused
+from engine.limits import Limits
+from engine.pages import Way
+from engine.requests import (
+    FULLY_CONSISTENT,
+    Check,
+    LookupObjects,
+    LookupPermissions,
+    LookupSubjects,
+    Overlay,
+    WriteRequest,
+)
+from engine.schemas import CompiledSchema, compile_schema
+from engine.store.memory import MemoryStorage
+from engine.store.postgres import PostgresStorage
+from engine.store.protocol import Storage, Update, UpdateOp
+from engine.tuples import Object, RelationTuple
+from engine.write import checked_tuple
+from schema import print_schema
+from tests.lookups.objects import SUBJECTS
+from tests.lookups.subjects import FORMS
+from tests.worlds import NOW, Worlds
+
+_LIMITS = Limits(evaluation_reads=10**6, evaluation_nodes=10**6)
+_PLACES = [Object(kind, id_) for kind in ("group", "folder", "doc") for id_ in "12"]
+_CHANGES = 40
+
+
+class Case(NamedTuple):
+    """A store, an overlay for it, and what the store would be if the overlay were written."""
+
+    schema: str
+    tuples: Sequence[RelationTuple]
+    overlay: Overlay
+    then_schema: str
+    then_tuples: Sequence[RelationTuple]
+    context: dict[str, Any]
+
+
+def _readable(worlds: Worlds) -> tuple[str, CompiledSchema, Sequence[RelationTuple], Any]:
+    """The next world whose schema the language has words for, and does not refuse."""
+    while True:
+        world = worlds.world()
+        try:
+            text = print_schema(world.schema)
+            return text, compile_schema(text), world.tuples, world.context
+        except (SchemaRefused, ValueError):
+            continue
+
+
+def _valid(compiled: CompiledSchema, tuples: Sequence[RelationTuple]) -> list[RelationTuple]:
+    found: dict[object, RelationTuple] = {}
+    for item in tuples:
+        try:
+            found[item.identity] = checked_tuple(compiled, item, _LIMITS, "tuple")
+        except EngineError:
+            continue
+    return list(found.values())
+
+
+def case(seed: int) -> Case:
+    """Two worlds: the tuples of the first are stored, some go, and some of the second come."""
+    dice, worlds = random.Random(seed), Worlds(seed)
+    text, compiled, tuples, context = _readable(worlds)
+    other_text, other, more, _ = _readable(worlds)
+    stored = _valid(compiled, tuples)
+    then_text, then = (other_text, other) if seed % 2 else (text, compiled)
+    added = _valid(then, [*dice.sample(more, len(more) // 2), *dice.sample(tuples, 4)])
+    added = added[: _CHANGES // 2]
+    free = [item for item in [*stored, *more] if item.identity not in {a.identity for a in added}]
+    gone = {item.identity: item for item in dice.sample(free, min(len(free), _CHANGES // 2))}
+    overlay = Overlay(added, list(gone.values()), other_text if seed % 2 else None)
+    result = {item.identity: item for item in [*stored, *added] if item.identity not in gone}
+    return Case(text, stored, overlay, then_text, _valid(then, list(result.values())), context)
+
+
+async def planted(engine: Engine, name: str, text: str, tuples: Sequence[RelationTuple]) -> None:
+    """A new store with this schema and these tuples."""
+    await engine.create_store(name)
+    await engine.write_schema(name, text)
+    if tuples:
+        updates = [Update(UpdateOp.CREATE, item) for item in tuples]
+        await engine.write(name, WriteRequest(updates))
+
+
+class Asker:
+    """Asks a store everything, with an overlay or without."""
+
+    def __init__(self, engine: Engine, store: str, context: Any, overlay: Overlay | None) -> None:
+        self.engine = engine
+        self.store = store
+        self.context = context
+        self.overlay = overlay
+        self.way = Way(consistency=FULLY_CONSISTENT, overlay=overlay)
+
+    async def says(self, names: Sequence[tuple[Object, str]], dice: random.Random) -> list[Any]:
+        """What every read call answers, without the zookies."""
+        checks = [Check(*at, who, self.context) for at in names for who in SUBJECTS]
+        told: list[Any] = [("check", _shown(one)) for one in await self._batch(checks)]
+        told += [await self._try(self._check(check)) for check in dice.sample(checks, 10)]
+        for at in dice.sample(names, min(8, len(names))):
+            told.append(("expand", at, await self._try(self._expand(*at))))
+            for form in dice.sample(FORMS, 2):
+                subjects = LookupSubjects(*at, *form, self.context)
+                told.append((subjects, await self._try(self._subjects(subjects))))
+        for who in SUBJECTS[:5]:
+            kinds = dice.sample(["doc", "folder", "group"], dice.choice([1, 3]))
+            objects = LookupObjects(kinds, dice.choice(["all", "view", "edit"]), who, self.context)
+            told.append((objects, await self._try(self._objects(objects))))
+            permissions = LookupPermissions(dice.choice(_PLACES), who, self.context)
+            told.append((permissions, await self._try(self._permissions(permissions))))
+        return told
+
+    async def _try(self, call: Any) -> Any:
+        try:
+            return await call
+        except EngineError as error:
+            return _shown(error)
+
+    async def _batch(self, checks: Sequence[Check]) -> list[Any]:
+        made: list[Any] = []
+        for start in range(0, len(checks), 500):
+            answer = await self.engine.check_batch(
+                self.store, checks[start : start + 500], FULLY_CONSISTENT, overlay=self.overlay
+            )
+            made += answer.results
+        return made
+
+    async def _check(self, check: Check) -> Any:
+        answer = await self.engine.check(self.store, check, FULLY_CONSISTENT, overlay=self.overlay)
+        return answer.decision
+
+    async def _expand(self, object_: Object, relation: str) -> Any:
+        answer = await self.engine.expand(
+            self.store, object_, relation, FULLY_CONSISTENT, overlay=self.overlay
+        )
+        way = replace(self.way, limit=2)
+        trees: list[Any] = []
+        while True:
+            page = await self.engine.expand_further(self.store, object_, relation, way)
+            trees += page.trees
+            if page.cursor is None:
+                return answer.tree, trees
+            way = replace(way, cursor=page.cursor)
+
+    async def _objects(self, asked: LookupObjects) -> Any:
+        count = await self.engine.count_objects(self.store, asked, self.way)
+        streamed = await _items(self.engine.stream_objects(self.store, asked, self.way), "objects")
+        found: list[Any] = []
+        way = replace(self.way, limit=2)
+        while True:
+            page = await self.engine.lookup_objects(self.store, asked, way)
+            found += [*page.objects, *map(_gap, page.gaps)]
+            if page.cursor is None:
+                return found, streamed, count.allowed, count.conditional
+            way = replace(way, cursor=page.cursor)
+
+    async def _subjects(self, asked: LookupSubjects) -> Any:
+        count = await self.engine.count_subjects(self.store, asked, self.way)
+        stream = self.engine.stream_subjects(self.store, asked, self.way)
+        streamed = await _items(stream, "subjects")
+        found: list[Any] = []
+        way = replace(self.way, limit=2)
+        while True:
+            page = await self.engine.lookup_subjects(self.store, asked, way)
+            found += page.subjects
+            if page.cursor is None:
+                return found, streamed, count.allowed, count.conditional, count.wildcard
+            way = replace(way, cursor=page.cursor)
+
+    async def _permissions(self, asked: LookupPermissions) -> Any:
+        answer = await self.engine.lookup_permissions(self.store, asked, self.way)
+        return answer.permissions, [_gap(gap) for gap in answer.gaps]
+
+
+async def _items(pages: AsyncIterator[Any], name: str) -> list[Any]:
+    return [item async for page in pages for item in getattr(page, name)]
+
+
+def _gap(gap: Any) -> tuple[str, str]:
+    return gap.about, gap.error.code
+
+
+def _shown(result: Any) -> Any:
+    return result.code if isinstance(result, EngineError) else result
+
+
+async def compare(storage: Storage, seed: int, tally: Counter[str]) -> None:
+    """Every read call, in the store with the overlay and in the one it describes."""
+    engine = Engine(storage, limits=_LIMITS, clock=lambda: NOW)
+    made = case(seed)
+    await planted(engine, f"stored-{seed}", made.schema, made.tuples)
+    await planted(engine, f"written-{seed}", made.then_schema, made.then_tuples)
+    types = compile_schema(made.then_schema).schema.object_types
+    names = [(at, name) for at in _PLACES for name in types[at.type].names]
+    laid_over = Asker(engine, f"stored-{seed}", made.context, made.overlay)
+    written = Asker(engine, f"written-{seed}", made.context, None)
+    expected = await written.says(names, random.Random(seed))
+    said = await laid_over.says(names, random.Random(seed))
+    for is_, told in zip(expected, said, strict=True):
+        assert told == is_, f"seed {seed}"
+    if not made.overlay.schema:
+        before = Asker(engine, f"stored-{seed}", made.context, None)
+        changed = zip(await before.says(names, random.Random(seed)), expected, strict=True)
+        tally["changed"] += sum(one != other for one, other in changed)
+    tally["schema"] += made.overlay.schema is not None
+
+
+@pytest.mark.parametrize("first", range(0, 24, 8))
+async def test_an_overlay_is_as_if_written(first: int) -> None:
+    storage, tally = MemoryStorage(lambda: NOW), Counter[str]()
+    for seed in range(first, first + 8):
+        await compare(storage, seed, tally)
+    assert tally["changed"] >= 50, tally
+    assert tally["schema"] == 4
+
+
+async def test_an_overlay_over_postgres_is_as_if_written(fresh_database: str) -> None:
+    storage, tally = await PostgresStorage.connect(fresh_database), Counter[str]()
+    for seed in range(100, 104):
+        await compare(storage, seed, tally)
+    await storage.close()
+    assert tally["changed"] >= 10, tally
