@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from time import perf_counter
 
 import pytest
 
@@ -72,6 +74,9 @@ class CountingReader:
     ) -> tuple[Sequence[Edge | None], Sequence[Sequence[Edge]]]:
         """As the reader inside."""
         self._storage.fetched += 1
+        until = perf_counter() + self._storage.checks_take
+        while perf_counter() < until:
+            await asyncio.sleep(0)
         return await self._reader.fetch(probes, scans, limit)
 
     async def objects_of(
@@ -85,10 +90,12 @@ class CountingReader:
 
 
 class CountingStorage(MemoryStorage):
-    """Memory storage that counts what its readers are asked."""
+    """Memory storage that counts what its readers are asked. `checks_take` are the seconds that
+    each read of a check takes at least."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.checks_take = 0.0
         self.fetched = self.walked = self.tuples = 0
 
     def reader(self, snapshot: Snapshot) -> ReverseReader:
@@ -271,6 +278,46 @@ async def test_a_walk_beyond_its_budget_is_a_gap_b11() -> None:
     assert (answer.objects, answer.cursor) == ((), None)
     (gap,) = answer.gaps
     assert (gap.about, gap.error.extra["budget"]) == ("", "reads")
+
+
+async def test_a_budget_that_ends_within_the_list_leaves_a_cursor_b11() -> None:
+    """The documents are listed; the tuples that lead to folders are too many for one read."""
+    engine = await engine_of(
+        "doc:1#viewer@user:ann",
+        *(f"group:{n}#member@user:ann" for n in range(30)),
+        *(f"folder:{n}#viewer@group:{n % 30}#member" for n in range(300)),
+        limits=Limits(evaluation_reads=100),
+    )
+    asked = LookupObjects(("doc", "folder"), "viewer", ANN)
+    answer = await engine.lookup_objects("acme", asked)
+    assert ids(answer) == ["1"]
+    assert [(gap.about, gap.error.extra["budget"]) for gap in answer.gaps] == [("", "reads")]
+    assert answer.cursor is not None
+    again = await engine.lookup_objects("acme", asked, Way(cursor=answer.cursor))
+    assert (again.objects, again.cursor) == ((), None)
+    assert [gap.about for gap in again.gaps] == [""]
+
+
+async def test_a_slow_store_is_a_gap_and_never_a_short_list_b11() -> None:
+    engine = await engine_of(
+        *(f"doc:{n:03}#viewer@user:ann" for n in range(250)),
+        *(f"folder:{n}#{name}@user:ann" for n in range(5) for name in ("viewer", "approved")),
+    )
+    counts(engine).checks_take = 0.8
+    slow = Way(1000, deadline=0.5)
+    # What was decided in time is listed, and the cursor goes on from there.
+    read = replace(VIEW, relation="read")
+    answer = await engine.lookup_objects("acme", read, slow)
+    assert [(gap.about, gap.error.extra["budget"]) for gap in answer.gaps] == [("", "milliseconds")]
+    assert answer.cursor is not None
+    counts(engine).checks_take = 0.0
+    rest = await engine.lookup_objects("acme", read, Way(1000, answer.cursor))
+    assert ids(answer) + ids(rest) == [f"{n:03}" for n in range(250)]
+    # A walk that is cut short leads nowhere.
+    counts(engine).checks_take = 0.8
+    answer = await engine.lookup_objects("acme", replace(VIEW, relation="checked"), slow)
+    assert (answer.objects, answer.cursor) == ((), None)
+    assert [(gap.about, gap.error.extra["budget"]) for gap in answer.gaps] == [("", "milliseconds")]
 
 
 async def test_a_small_budget_makes_small_steps_and_a_whole_list_b11() -> None:
