@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import chain
@@ -57,29 +58,36 @@ class Ideas:
         self._near = near
         self._fixed = {item.identity for item in trial.contextual}
         self._seen: set[tuple[Goal, bool]] = set()
+        self._waiting: deque[tuple[Goal, int, bool]] = deque()
         self._root = trial.root
 
     def all(self) -> list[Idea]:
         """The changes, the cheapest first, one for each tuple."""
         best: dict[object, Idea] = {}
-        for idea in sorted(self._goal(self._root, 0, allow=True), key=lambda idea: idea.cost):
+        for idea in sorted(self._every(), key=lambda idea: idea.cost):
             item = idea.change.tuple
             if item.identity not in self._fixed:
                 best.setdefault((idea.change.op, item.identity), idea)
         return list(best.values())
 
-    def _goal(self, goal: Goal, distance: int, *, allow: bool) -> Iterator[Idea]:
-        """Changes that could turn a goal: to allowed if `allow`, else to denied."""
-        if (goal, allow) in self._seen or goal not in self._steps:
-            return
-        self._seen.add((goal, allow))
-        yield from self._turn(self._steps[goal], goal.object, distance, allow=allow)
+    def _every(self) -> Iterator[Idea]:
+        """Changes for every goal on the way, those near the root first."""
+        self._meet(self._root, 0, allow=True)
+        while self._waiting:
+            goal, distance, allow = self._waiting.popleft()
+            yield from self._turn(self._steps[goal], goal.object, distance, allow=allow)
+
+    def _meet(self, goal: Goal, distance: int, *, allow: bool) -> None:
+        """Let a goal have its turn: to allowed if `allow`, else to denied."""
+        if (goal, allow) not in self._seen and goal in self._steps:
+            self._seen.add((goal, allow))
+            self._waiting.append((goal, distance, allow))
 
     def _turn(self, step: Step, at: Object, distance: int, *, allow: bool) -> Iterator[Idea]:
         if step.verdict is not (DENIED if allow else ALLOWED):
             return
         if step.then is not None:
-            yield from self._goal(step.then, distance, allow=allow)
+            self._meet(step.then, distance, allow=allow)
         for branch, part in step.parts:
             flip = step.kind is Kind.EXCLUSION and branch == 1
             yield from self._turn(part, at, distance, allow=allow != flip)
@@ -104,7 +112,7 @@ class Ideas:
             if renewed is not None:
                 yield Idea(Update(UpdateOp.TOUCH, renewed), width)
         if fact.then is not None:
-            yield from self._goal(fact.then, distance + 1, allow=allow)
+            self._meet(fact.then, distance + 1, allow=allow)
         if fact.walk is not None:
             there = Object(item.subject.type, item.subject.id)
             yield from self._turn(fact.walk, there, distance + 1, allow=allow)

@@ -27,10 +27,13 @@ definition document {
   permission view = viewer & editor
 }
 """
-DEPTH, WIDTH = 60, 40
+DEPTH, WIDTH, FAR = 60, 40, 900
 TUPLES = [
     *(f"group:{n}#member@group:{n + 1}#member" for n in range(DEPTH)),
     *(f"document:wide#viewer@group:w{n}#member" for n in range(WIDTH)),
+    *(f"group:far{n}#member@group:far{n + 1}#member" for n in range(FAR)),
+    "document:far#viewer@group:far0#member",
+    "document:far#editor@group:far0#member",
     "document:deep#viewer@group:0#member",
     "document:deep#editor@group:0#member",
     f"group:{DEPTH}#member@user:ann",
@@ -42,7 +45,7 @@ async def explained(object_: str, subject: str, **limits: Any) -> CheckAnswer:
     await engine.create_store("s")
     await engine.write_schema("s", SCHEMA)
     updates = [Update(UpdateOp.TOUCH, parse_tuple(text)) for text in TUPLES]
-    await engine.write("s", WriteRequest(updates))
+    await engine.import_batch("s", WriteRequest(updates))
     check = Check(parse_object(object_), "view", parse_subject(subject), explain=True)
     return await engine.check("s", check, FULLY_CONSISTENT, deadline=60)
 
@@ -80,13 +83,25 @@ async def test_a_search_for_ways_that_is_cut_says_so() -> None:
     answer = await explained("document:wide", "user:bob", explain_trials=1)
     assert answer.explanation is not None
     ways = answer.explanation["ways_to_yes"]
-    assert (ways["complete"], ways["reason"]) == (False, "the evaluation used up its budget of trials")
+    assert (ways["complete"], ways["reason"]) == (
+        False,
+        "the evaluation used up its budget of trials",
+    )
     assert answer.explanation["complete"] is True
     answer = await explained("document:wide", "user:bob", explain_seconds=60)
     assert answer.explanation is not None
     ways = answer.explanation["ways_to_yes"]
     assert (len(ways["found"]), ways["complete"]) == (5, False)
     assert ways["reason"] == "5 ways are told"
+
+
+async def test_a_long_chain_is_explained_to_its_end() -> None:
+    answer = await explained("document:far", "user:bob", explain_seconds=60)
+    proof = answer.explanation
+    assert proof is not None
+    assert len(proof["judgements"]) == FAR + 3
+    assert problems(proof) == []
+    assert len(proof["ways_to_yes"]["found"]) == 5
 
 
 async def test_what_nothing_can_allow_has_no_way_and_is_complete() -> None:

@@ -34,7 +34,7 @@ def varied(dice: random.Random, tuples: list[RelationTuple]) -> list[RelationTup
     return list({item.identity: item for item in kept}.values())
 
 
-@pytest.mark.parametrize("seeds", [range(200, 240), range(240, 280)], ids=str)
+@pytest.mark.parametrize("seeds", [range(200, 225), range(240, 265)], ids=str)
 async def test_a_proof_that_verifies_under_other_tuples_is_true_there(seeds: range) -> None:
     dice = random.Random(seeds.start)
     tally: Counter[tuple[str, bool]] = Counter()
