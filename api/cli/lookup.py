@@ -18,16 +18,13 @@ from api.cli.filters import (
 )
 from api.cli.options import Run, command
 from api.cli.paging import AllOption, CursorOption, LimitOption, pages, tell_end
+from api.cli.whatif import SchemaOption, WithOption, WithoutOption, overlay
 
 app = typer.Typer(help="List who has access, and to what.", no_args_is_help=True)
 
 ContextOption = Annotated[
     str,
     typer.Option("--context", help="Caveat context: JSON, or @FILE.", show_default=False),
-]
-WithOption = Annotated[
-    list[str] | None,
-    typer.Option("--with", help="A tuple that counts as stored for this question; repeatable."),
 ]
 CandidateOption = Annotated[
     list[str] | None,
@@ -44,7 +41,9 @@ def objects(
     relation: Annotated[str, typer.Argument(metavar="RELATION", help="Or a permission.")],
     types: Annotated[list[str], typer.Argument(metavar="TYPE...", help="Of which objects.")],
     context: ContextOption = "",
-    contextual: WithOption = None,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     candidates: CandidateOption = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
     limit: LimitOption = 100,
@@ -62,7 +61,8 @@ def objects(
         "types": types,
         "relation": relation,
         "subject": subject,
-        **_shared(context, contextual),
+        "context": json_option(context, "--context"),
+        **overlay(added, removed, schema),
         "consistency": consistency(mode, zookie, at_time),
     }
     if candidates:
@@ -82,7 +82,9 @@ def subjects(
         str, typer.Argument(metavar="SUBJECTS", help="Which ones: `TYPE` or `TYPE#RELATION`.")
     ],
     context: ContextOption = "",
-    contextual: WithOption = None,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     candidates: CandidateOption = None,
     count: Annotated[bool, typer.Option("--count", help="Only say how many.")] = False,
     limit: LimitOption = 100,
@@ -103,7 +105,8 @@ def subjects(
         "relation": relation,
         "subject_type": kind,
         "subject_relation": subject_relation,
-        **_shared(context, contextual),
+        "context": json_option(context, "--context"),
+        **overlay(added, removed, schema),
         "consistency": consistency(mode, zookie, at_time),
     }
     if candidates:
@@ -168,7 +171,9 @@ def permissions(
     object_: Annotated[str, typer.Argument(metavar="OBJECT", help="`TYPE:ID`.")],
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="`TYPE:ID[#RELATION]`.")],
     context: ContextOption = "",
-    contextual: WithOption = None,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     relations: Annotated[bool, typer.Option("--relations", help="Relations, too.")] = False,
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
@@ -178,7 +183,8 @@ def permissions(
     body: JsonObject = {
         "object": object_,
         "subject": subject,
-        **_shared(context, contextual),
+        "context": json_option(context, "--context"),
+        **overlay(added, removed, schema),
         "include_relations": relations,
         "consistency": consistency(mode, zookie, at_time),
     }
@@ -190,13 +196,6 @@ def permissions(
         rows = (_row("permission", item) for item in answer["permissions"])
         run.output.table(("PERMISSION", "DECISION", "MISSING CONTEXT"), rows)
     _end(run, answer)
-
-
-def _shared(context: str, contextual: list[str] | None) -> JsonObject:
-    return {
-        "context": json_option(context, "--context"),
-        "contextual_tuples": contextual or [],
-    }
 
 
 def _row(what: str, item: JsonObject) -> tuple[str, ...]:

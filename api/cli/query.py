@@ -28,6 +28,7 @@ from api.cli.filters import (
 from api.cli.options import Run, command
 from api.cli.output import console, safe
 from api.cli.paging import AllOption, CursorOption, LimitOption, pages, tell_end
+from api.cli.whatif import SchemaOption, WithOption, WithoutOption, overlay
 from engine.tuples import parse_tuple
 
 JsonObject = dict[str, Any]
@@ -56,10 +57,9 @@ def check(
         str,
         typer.Option("--context", help="Caveat context: JSON, or @FILE.", show_default=False),
     ] = "",
-    contextual: Annotated[
-        list[str] | None,
-        typer.Option("--with", help="A tuple that counts as stored for this check; repeatable."),
-    ] = None,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why, and what would turn a denial.")
     ] = False,
@@ -79,9 +79,8 @@ def check(
         **_question(question),
         "context": json_option(context, "--context"),
         "consistency": consistency(mode, zookie, at_time),
+        **overlay(added, removed, schema),
     }
-    if contextual:
-        body["contextual_tuples"] = contextual
     if explain or files.wanted:
         body["explain"] = True
     with Server(run.options) as server:
@@ -128,6 +127,9 @@ def expand(
     recursive: Annotated[
         bool, typer.Option("--recursive", help="The usersets beneath it, too, each once.")
     ] = False,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
@@ -137,6 +139,7 @@ def expand(
         "object": object_,
         "relation": relation,
         "consistency": consistency(mode, zookie, at_time),
+        **overlay(added, removed, schema),
     }
     with Server(run.options) as server:
         path = server.store_path("/expand")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.program import Program
@@ -88,6 +90,26 @@ def test_what_a_subject_may_do(filled: Program) -> None:
     assert [item["permission"] for item in filled.ok(*may).json["permissions"]] == ["view"]
     told = filled.ok(*may, "--relations").json["permissions"]
     assert [item["permission"] for item in told] == ["view", "viewer"]
+
+
+def test_questions_about_what_is_not_written(filled: Program, tmp_path: Path) -> None:
+    left = ("--without", "document:a#viewer@user:bob", "--without", "group:eng#member@user:zoe")
+    told = filled.ok(*VIEW, *left, "--with", "document:a#viewer@user:new", "--json").json
+    names = [item["subject"] for item in told["subjects"]]
+    assert names == ["user:ann", "user:cy", "user:eve", "user:new"]
+    assert filled("check", "document:a", "view", "user:bob", *left).code == 1
+    assert "user:bob" not in filled.ok("expand", "document:a", "viewer", *left).out
+    assert (
+        "document:a"
+        not in filled.ok("lookup", "objects", "user:bob", "view", "document", *left).out
+    )
+    path = tmp_path / "other.zed"
+    path.write_text("definition user {} definition document { relation viewer: user }")
+    may = ("lookup", "permissions", "document:a", "user:bob", "--relations", "--json")
+    told = filled.ok(*may, "--schema", str(path)).json["permissions"]
+    assert [item["permission"] for item in told] == ["viewer"]
+    assert filled("check", "document:a", "view", "user:bob", "--schema", "missing.zed").code == 2
+    assert filled.ok("check", "document:a", "view", "user:bob").out == "allowed\n"
 
 
 def test_wrong_input_is_told(filled: Program) -> None:
