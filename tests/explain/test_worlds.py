@@ -61,6 +61,12 @@ async def test_every_proof_verifies_and_needs_its_premises(seeds: range) -> None
     assert tally["premises"] > 20
 
 
+async def test_goals_that_are_denied_together_rest_on_no_absence_of_each_other() -> None:
+    """In this world a cycle of denied goals passes an exclusion inside an exclusion."""
+    for one in await explained(346, PROOFS_ONLY, each=20):
+        assert problems_of(one) == [], one.question
+
+
 @pytest.mark.parametrize("seeds", SEEDS[:2], ids=str)
 async def test_every_way_to_yes_is_one_and_none_of_its_parts(seeds: range) -> None:
     tally: Counter[str] = Counter()
