@@ -25,7 +25,6 @@ def _server(*arguments: str) -> Iterator[str]:
     ) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
-        # Its log is read to the end, so that it never waits for a reader.
         process.communicate()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from api.settings import Settings
+from api.telemetry import configure_logging
 from tests.api.serving import serving
 
 
@@ -18,4 +20,6 @@ async def serve(keys: str) -> None:
 
 
 if __name__ == "__main__":
+    # To standard error: a log on standard output, which nobody reads on, would stop the server.
+    configure_logging(Settings(log_level="error"))
     asyncio.run(serve(sys.argv[1] if len(sys.argv) > 1 else ""))
