@@ -16,6 +16,7 @@ from engine import asking, lists, tending, watch
 from engine.check import Budget
 from engine.consistency import Freshness
 from engine.cursor import Cursors
+from engine.diff import Diff, DiffAnswer, Diffs
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
 from engine.expand_further import expand_further
@@ -95,6 +96,7 @@ class Engine:
         self._subjects = Subjects(self._pages)
         self._objects = Objects(self._pages)
         self._histories = Histories(storage, self.freshness, self._cursors, self.limits)
+        self._diffs = Diffs(storage, self.freshness, self._pages, self._cursors)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -334,6 +336,10 @@ class Engine:
     async def history(self, store: str, asked: History, way: Way | None = None) -> HistoryAnswer:
         """A page of an object's or a subject's past. Raises as `engine.history` says."""
         return await self._histories.page(store, asked, way or Way())
+
+    async def diff(self, store: str, asked: Diff, way: Way | None = None) -> DiffAnswer:
+        """A page of who gained and who lost access, and why. Raises as `engine.diff` says."""
+        return await self._diffs.page(store, asked, way or Way())
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

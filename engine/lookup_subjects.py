@@ -106,14 +106,14 @@ class Subjects:
         store: str,
         asked: LookupSubjects,
         way: Way,
-    ) -> tuple[Page, _Look]:
+    ) -> tuple[Page, Look]:
         page = await self._pages.open(store, _NAME, _arguments(asked), way, (asked.object,))
-        look = _Look(page.ground, asked, page.budget)
+        look = Look(page.ground, asked, page.budget)
         await look.begin()
         return page, look
 
     async def _page(
-        self, page: Page, look: _Look, after: tuple[str, ...] | None, size: int
+        self, page: Page, look: Look, after: tuple[str, ...] | None, size: int
     ) -> tuple[SubjectsAnswer, tuple[str, ...] | None]:
         """The page after a position, and the position after which the next one begins."""
         found: list[FoundSubject] = []
@@ -150,7 +150,7 @@ def _arguments(asked: LookupSubjects) -> Part:
     )
 
 
-class _Look:
+class Look:
     """One question at one snapshot: its candidates in order, and how each is decided.
 
     `wildcard` is the wildcard's decision. `stopped` says that the candidates are not all, and

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from api.cli import database, keys, lookup, query, schema, stores, update
+from api.cli.diff import diff
 from api.cli.exporting import export
 from api.cli.history import history
 from api.cli.importing import import_
@@ -54,6 +55,7 @@ app.command(rich_help_panel=_DATA)(query.check)
 app.command(rich_help_panel=_DATA)(query.expand)
 app.add_typer(lookup.app, name="lookup", rich_help_panel=_DATA)
 app.command(rich_help_panel=_DATA)(history)
+app.command(rich_help_panel=_DATA)(diff)
 app.command(rich_help_panel=_DATA)(watch)
 app.command("import", rich_help_panel=_FILES)(import_)
 app.command(rich_help_panel=_FILES)(export)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.native.wire import ZOOKIE, Consistency, Filter, Tuple, example
 
@@ -54,4 +54,123 @@ class HistoryAnswer(BaseModel):
     model_config = example({"events": [], "cursor": None, "zookie": ZOOKIE})
     events: list[HistoryEvent]
     cursor: str | None
+    zookie: str
+
+
+class DiffRequest(BaseModel):
+    """Ask who gained and who lost a relation or permission between two snapshots, each a zookie
+    or a time (RFC 3339): of one `object`, or of all objects of a `type`, by the subjects of one
+    form; or what one `subject` gained and lost among the objects of a `type`. `to` is now if
+    absent."""
+
+    model_config = example(
+        {
+            "from": "2030-01-31T12:00:00Z",
+            "object": "document:readme",
+            "relation": "view",
+            "subject_type": "user",
+        },
+        {"from": ZOOKIE, "subject": "user:ann", "type": "document", "relation": "view"},
+        {"from": ZOOKIE, "type": "document", "relation": "view", "subject_type": "user"},
+    )
+    from_: str = Field(alias="from")
+    to: str | None = None
+    object: str | None = None
+    subject: str | None = None
+    type: str | None = None
+    relation: str
+    subject_type: str | None = None
+    subject_relation: str = ""
+    limit: int | None = None
+    cursor: str | None = None
+
+
+class Side(BaseModel):
+    """The decision at one of the two snapshots."""
+
+    model_config = example({"decision": "denied", "missing_context": []})
+    decision: Literal["allowed", "denied", "conditional"]
+    missing_context: list[str]
+
+
+class Difference(BaseModel):
+    """One subject's membership in one object. The wildcard `type:*` stands for every subject that
+    is not listed."""
+
+    model_config = example(
+        {
+            "object": "document:readme",
+            "subject": "user:ann",
+            "before": {"decision": "denied", "missing_context": []},
+            "after": {"decision": "allowed", "missing_context": []},
+        }
+    )
+    object: str
+    subject: str
+    before: Side
+    after: Side
+
+
+class CauseUpdate(BaseModel):
+    """A tuple that a revision touched, or that expired."""
+
+    model_config = example(
+        {
+            "op": "touch",
+            "tuple": {"object": "group:eng", "relation": "member", "subject": "user:ann"},
+        }
+    )
+    op: Literal["touch", "delete", "expire"]
+    tuple: Tuple
+
+
+class Cause(BaseModel):
+    """A revision that touched what differences rest on, with those tuples, or changed the schema;
+    or a moment at which such tuples expired: then `zookie` is null."""
+
+    model_config = example(
+        {
+            "zookie": ZOOKIE,
+            "committed_at": "2030-01-31T12:00:00Z",
+            "actor": "webshop",
+            "metadata": {"ticket": "ENG-7"},
+            "schema_changed": False,
+            "updates": [],
+        }
+    )
+    zookie: str | None
+    committed_at: str
+    actor: str
+    metadata: dict[str, Any]
+    schema_changed: bool
+    updates: list[CauseUpdate]
+
+
+class DiffAnswer(BaseModel):
+    """A page, sorted by object and subject, with the causes of its differences. `complete` and
+    `gaps` are as in lookups; `causes_complete` is of the causes."""
+
+    model_config = example(
+        {
+            "gained": [],
+            "lost": [],
+            "changed": [],
+            "causes": [],
+            "causes_complete": True,
+            "cursor": None,
+            "from_zookie": ZOOKIE,
+            "complete": True,
+            "gaps": [],
+            "zookie": ZOOKIE,
+        }
+    )
+    gained: list[Difference]
+    lost: list[Difference]
+    changed: list[Difference]
+    causes: list[Cause]
+    causes_complete: bool
+    cursor: str | None
+    from_zookie: str
+    complete: bool
+    gaps: list[dict[str, Any]]
     zookie: str

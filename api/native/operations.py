@@ -136,6 +136,16 @@ OPERATIONS: tuple[Operation, ...] = (
         auditing_wire.HistoryAnswer,
     ),
     Operation(
+        "diff",
+        "POST",
+        f"{STORE}/diff",
+        Right.READ,
+        auditing.diff,
+        "Who gained and who lost access between two snapshots, and why",
+        auditing_wire.DiffRequest,
+        auditing_wire.DiffAnswer,
+    ),
+    Operation(
         "write",
         "POST",
         f"{STORE}/write",

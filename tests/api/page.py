@@ -26,7 +26,7 @@ HOST = "http://localhost:8080"
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"^\$ (curl (?:[^'\n]|'[^']*')*)\n", re.MULTILINE)
 _VARIES = re.compile(
-    r'"(zookie|cursor|request_id|id|created_at|committed_at|now|at_exact_snapshot)":"[^"]+"'
+    r'"(zookie|from_zookie|cursor|request_id|id|created_at|committed_at|now|at_exact_snapshot)":"[^"]+"'
     r"|^(id): \S+$",
     re.MULTILINE,
 )
