@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 
-from api.asgi import Answer, Header, Patience, Receive, Scope, Send, read_body
+from api.asgi import Answer, Patience, Receive, Scope, Send, read_body
 from api.auth import Principal, Right
 from api.errors import UnsupportedMediaType
 from api.settings import Settings
@@ -178,6 +178,3 @@ class Call:
 def accepts_lines(headers: Mapping[bytes, bytes]) -> bool:
     """Whether the client asks for lines of JSON."""
     return b"application/x-ndjson" in headers.get(b"accept", b"").lower()
-
-
-JSON_HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"),)

@@ -4,7 +4,7 @@ A plan is made once per (schema, object type, relation, subject form) and kept w
 Compiling drops every branch that can never lead to the subject's form (`schema.reachability`),
 resolves computed relations of the same object in place, and turns each allowed subject type into
 the set of tuple forms that may be followed, so that a stored tuple the schema does not allow is
-never followed (DESIGN D11). `engine.check` evaluates plans; nothing else knows how.
+never followed. `engine.check` evaluates plans; nothing else knows how.
 """
 
 from __future__ import annotations

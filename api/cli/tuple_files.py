@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 from api.cli.failure import Failure, hint_of
 from api.native.decode import Problems, decode_tuple
@@ -34,14 +34,6 @@ class Form(StrEnum):
 
     TEXT = "text"
     NDJSON = "ndjson"
-
-
-class TupleLine(NamedTuple):
-    """A tuple, the line it stands on (from 1), and the bytes read so far, uncompressed."""
-
-    number: int
-    tuple: RelationTuple
-    end: int
 
 
 def form_of(path: str) -> Form:
