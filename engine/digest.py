@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from engine.tuples import RelationTuple
 
 Part = None | bool | int | str | bytes | Sequence["Part"]
 
@@ -17,6 +19,15 @@ def digest(*parts: Part) -> bytes:
     `1`, `True`, `"1"`, `b"1"` and `["1"]` all differ, as do `("ab", "c")` and `("a", "bc")`.
     """
     return hashlib.sha256(encoded(parts)).digest()
+
+
+def of_tuples(tuples: Iterable[RelationTuple]) -> list[bytes]:
+    """Tuples as a part: the same in whatever order they come. Their text would not do, for ids may
+    hold what looks like a caveat there."""
+    return sorted(
+        encoded((*object_, relation, *subject, caveat, context, str(expires_at)))
+        for object_, relation, subject, caveat, context, expires_at in tuples
+    )
 
 
 def encoded(part: Part) -> bytes:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from engine.asking import Ground, checked_overlay
 from engine.cache.shared import Lru
-from engine.digest import Part, digest
+from engine.digest import Part, of_tuples
 from engine.errors import InvalidRequest, SchemaRefused
 from engine.limits import Limits
 from engine.reader import ReverseReader
@@ -74,7 +74,7 @@ def arguments_of(overlay: Overlay | None) -> Part:
     """The overlay as a part of what a cursor is bound to."""
     if overlay is None:
         return None
-    return (sorted(map(str, overlay.add)), sorted(map(str, overlay.remove)), overlay.schema)
+    return (of_tuples(overlay.add), of_tuples(overlay.remove), overlay.schema)
 
 
 def _checked(ground: Ground, overlay: Overlay) -> Overlay:

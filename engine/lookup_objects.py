@@ -14,7 +14,7 @@ from datetime import datetime
 from time import perf_counter
 
 from engine.decision import Decision, Verdict
-from engine.digest import Part
+from engine.digest import Part, of_tuples
 from engine.jsontext import canonical_json
 from engine.listing import Listing
 from engine.pages import Page, Pages, Way
@@ -108,7 +108,7 @@ def _arguments(asked: LookupObjects) -> Part:
         asked.relation,
         *asked.subject,
         canonical_json(dict(asked.context)),
-        sorted(map(str, asked.contextual_tuples)),
+        of_tuples(asked.contextual_tuples),
         candidates,
     )
 

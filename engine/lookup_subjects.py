@@ -16,7 +16,7 @@ from time import perf_counter
 from engine.asking import Ground, checked_context, checked_overlay
 from engine.check import Budget, Evaluation, decided, evaluate
 from engine.decision import ALLOWED, DENIED, Decision, Verdict
-from engine.digest import Part
+from engine.digest import Part, of_tuples
 from engine.errors import BudgetExceeded, EngineError, InvalidContext, InvalidRequest
 from engine.jsontext import canonical_json
 from engine.limits import Limits
@@ -145,7 +145,7 @@ def _arguments(asked: LookupSubjects) -> Part:
         asked.subject_type,
         asked.subject_relation,
         canonical_json(dict(asked.context)),
-        sorted(map(str, asked.contextual_tuples)),
+        of_tuples(asked.contextual_tuples),
         candidates,
     )
 

@@ -24,7 +24,7 @@ from engine.requests import (
 )
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import Snapshot, Update, UpdateOp
-from engine.tuples import Object, Subject, parse_tuple
+from engine.tuples import Object, RelationTuple, Subject, parse_tuple
 from tests.lookups.objects import every_page
 
 SCHEMA = """definition user {}
@@ -206,6 +206,19 @@ async def test_a_cursor_is_of_its_arguments() -> None:
         with pytest.raises(InvalidCursor):
             await engine.lookup_objects("acme", other, Way(2, cursor))
     assert ids(await engine.lookup_objects("acme", VIEW, Way(9, cursor))) == ["2", "3", "4"]
+
+
+async def test_a_caveat_in_an_id_is_another_question() -> None:
+    engine = await engine_of(*(f"doc:{n}#viewer@user:ann" for n in range(5)))
+    caveated = parse_tuple("doc:9#viewer@user:ann[on_day]")
+    alike = RelationTuple(Object("doc", "9"), "viewer", Subject("user", "ann[on_day]"))
+    assert str(caveated) == str(alike)
+    first = replace(VIEW, contextual_tuples=[caveated])
+    cursor = (await engine.lookup_objects("acme", first, Way(2))).cursor
+    with pytest.raises(InvalidCursor):
+        await engine.lookup_objects(
+            "acme", replace(VIEW, contextual_tuples=[alike]), Way(2, cursor)
+        )
 
 
 async def test_several_types_follow_each_other() -> None:
