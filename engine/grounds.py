@@ -6,7 +6,7 @@ from datetime import datetime
 
 from engine.asking import Ground, checked_overlay
 from engine.cache.shared import Lru
-from engine.digest import Part, of_tuples
+from engine.digest import Part, digest, of_tuples
 from engine.errors import InvalidRequest, SchemaRefused
 from engine.limits import Limits
 from engine.reader import ReverseReader
