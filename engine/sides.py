@@ -181,10 +181,10 @@ class Sides:
                     if id_ >= start:
                         yield id_
                 return
-        streams = [
+        one, two = (
             _ids(self._storage, side.snapshot, side.now, kind, start) for side in self._sides
-        ]
-        async for id_, _, _ in _merged(*streams):
+        )
+        async for id_, _, _ in _merged(one, two):
             yield id_
 
     async def _subjects(
@@ -225,10 +225,10 @@ class Sides:
 
         if after is None:
             yield made("", None, None)
-        streams = [
+        left, right = (
             _none() if look is None else look.decided(after or "", _AT_ONCE) for look in looks
-        ]
-        async for id_, one, two in _merged(*streams, check=lambda: _interrupted(looks)):
+        )
+        async for id_, one, two in _merged(left, right, check=lambda: _interrupted(looks)):
             yield made(id_, one, two)
 
     async def _objects(
@@ -257,8 +257,8 @@ class Sides:
                     raise listing.stopped
 
         stopped()
-        streams = [_none() if one is None else _listed(one) for one in listings]
-        async for id_, one, two in _merged(*streams, check=stopped):
+        left, right = (_none() if one is None else _listed(one) for one in listings)
+        async for id_, one, two in _merged(left, right, check=stopped):
             object_ = Object(target.type, id_)
             results = [
                 DENIED
@@ -288,7 +288,8 @@ def _interrupted(looks: Sequence[Look | None]) -> None:
 
 
 async def _none() -> AsyncIterator[_Entry]:
-    for entry in ():
+    nothing: tuple[_Entry, ...] = ()
+    for entry in nothing:
         yield entry
 
 

@@ -10,6 +10,7 @@ import typer
 from api.cli.client import JsonObject, Server
 from api.cli.failure import ExitCode
 from api.cli.options import Run, command
+from api.cli.paging import tell_end
 from api.cli.tuple_files import from_json
 
 _KINDS = ("gained", "lost", "changed")
@@ -96,9 +97,7 @@ def _show(run: Run, answer: JsonObject) -> None:
     for gap in answer["gaps"]:
         about = gap["about"] or "the rest"
         run.output.note(f"incomplete: {about}: {gap['error']['detail']}", style="yellow")
-    if answer["cursor"] is not None:
-        run.output.note(f"there is more: --limit, --all, or --cursor {answer['cursor']}")
-    run.output.note(f"zookie: {answer['zookie']}")
+    tell_end(run, answer)
 
 
 def _said(side: JsonObject) -> str:
@@ -111,7 +110,9 @@ def _causes(cause: JsonObject) -> list[tuple[str, ...]]:
     shown = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else ""
     about = (str(cause["actor"]), shown)
     at = str(cause["committed_at"])
-    rows = [(at, one["op"], str(from_json(one["tuple"])), *about) for one in cause["updates"]]
+    rows: list[tuple[str, ...]] = [
+        (at, str(one["op"]), str(from_json(one["tuple"])), *about) for one in cause["updates"]
+    ]
     if cause["schema_changed"]:
         rows.append((at, "schema", "", *about))
     return rows
