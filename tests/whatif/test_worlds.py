@@ -28,6 +28,7 @@ from engine.store.memory import MemoryStorage
 from engine.store.postgres import PostgresStorage
 from engine.store.protocol import Storage, Update, UpdateOp
 from engine.tuples import Object, RelationTuple
+from engine.verify import verify
 from engine.write import checked_tuple
 from schema import print_schema
 from tests.lookups.objects import SUBJECTS
@@ -40,11 +41,15 @@ _CHANGES = 40
 
 
 class Case(NamedTuple):
-    """A store, an overlay for it, and what the store would be if the overlay were written."""
+    """A store, an overlay for it, and what the store would be if the overlay were written.
+
+    `seen` are all tuples under the overlay; not all may stand in a store with its schema.
+    """
 
     schema: str
     tuples: Sequence[RelationTuple]
     overlay: Overlay
+    seen: Sequence[RelationTuple]
     then_schema: str
     then_tuples: Sequence[RelationTuple]
     context: dict[str, Any]
@@ -84,7 +89,8 @@ def case(seed: int) -> Case:
     gone = {item.identity: item for item in dice.sample(free, min(len(free), _CHANGES // 2))}
     overlay = Overlay(added, list(gone.values()), other_text if seed % 2 else None)
     result = {item.identity: item for item in [*stored, *added] if item.identity not in gone}
-    return Case(text, stored, overlay, then_text, _valid(then, list(result.values())), context)
+    seen = list(result.values())
+    return Case(text, stored, overlay, seen, then_text, _valid(then, seen), context)
 
 
 async def planted(engine: Engine, name: str, text: str, tuples: Sequence[RelationTuple]) -> None:
@@ -217,6 +223,27 @@ async def compare(storage: Storage, seed: int, tally: Counter[str]) -> None:
         changed = zip(await before.says(names, random.Random(seed)), expected, strict=True)
         tally["changed"] += sum(one != other for one, other in changed)
     tally["schema"] += made.overlay.schema is not None
+
+
+async def test_proofs_under_an_overlay_verify_against_what_would_be_stored() -> None:
+    engine = Engine(MemoryStorage(lambda: NOW), limits=_LIMITS, clock=lambda: NOW)
+    proved = 0
+    for seed in range(200, 210):
+        made, dice = case(seed), random.Random(seed)
+        await planted(engine, f"proved-{seed}", made.schema, made.tuples)
+        schema = compile_schema(made.then_schema).schema
+        for at in dice.sample(_PLACES, 3):
+            name = dice.choice(list(schema.object_types[at.type].permissions))
+            check = Check(at, name, dice.choice(SUBJECTS), made.context, explain=True)
+            try:
+                answer = await engine.check(
+                    f"proved-{seed}", check, FULLY_CONSISTENT, overlay=made.overlay
+                )
+            except EngineError:
+                continue
+            assert verify(answer.explanation, schema, made.seen) == []
+            proved += 1
+    assert proved >= 20
 
 
 @pytest.mark.parametrize("first", range(0, 24, 8))
