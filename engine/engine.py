@@ -7,7 +7,7 @@ snapshot (`engine.schemas`), and hands over to the module of its question. Nothi
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -203,7 +203,7 @@ class Engine:
         filter: TupleFilter | None = None,  # noqa: A002 - the API's word
         consistency: Consistency = MINIMIZE_LATENCY,
         after: RelationTuple | None = None,
-    ) -> AsyncIterator[ReadAnswer]:
+    ) -> AsyncGenerator[ReadAnswer, None]:
         """Every matching tuple of one snapshot, in pages; the last page has no cursor."""
         reading = lists.Reading(self.storage, self.freshness, self._cursors, self.limits)
         record = await self._store(store, consistency)
@@ -299,7 +299,7 @@ class Engine:
 
     def stream_objects(
         self, store: str, asked: LookupObjects, way: Way | None = None
-    ) -> AsyncIterator[ObjectsAnswer]:
+    ) -> AsyncGenerator[ObjectsAnswer, None]:
         """All the pages of `lookup_objects`, for the cost of one."""
         return self._objects.stream(store, asked, way or Way())
 
@@ -317,7 +317,7 @@ class Engine:
 
     def stream_subjects(
         self, store: str, asked: LookupSubjects, way: Way | None = None
-    ) -> AsyncIterator[SubjectsAnswer]:
+    ) -> AsyncGenerator[SubjectsAnswer, None]:
         """All the pages of `lookup_subjects`, for the cost of one."""
         return self._subjects.stream(store, asked, way or Way())
 
@@ -369,7 +369,7 @@ class Engine:
         object_types: Collection[str] = (),
         relations: Collection[str] = (),
         heartbeat: float = 5.0,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Every change after the zookie (None: from now on), in revision order, for ever.
 
         Ends with SnapshotExpired, ZookieUnknown, StoreNotFound or Unavailable.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 class EngineError(Exception):
     """Abstract root: what the engine refused or could not do."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
     status: ClassVar[int] = 500
     retry_after: ClassVar[int | None] = None
 
@@ -41,7 +41,7 @@ class InvalidRequest(EngineError):
         **extra: Any,
     ) -> None:
         super().__init__(message, field=field, expected=expected, **extra)
-        self.code = code  # type: ignore[misc]  # narrowed per instance
+        self.code = code
 
 
 class InvalidTuple(EngineError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -98,7 +98,7 @@ class Reading:
         filter_: TupleFilter,
         consistency: Consistency,
         after: RelationTuple | None,
-    ) -> AsyncIterator[ReadAnswer]:
+    ) -> AsyncGenerator[ReadAnswer, None]:
         """All pages of one snapshot, each of the maximal size; the last one has no cursor, the
         others have "" for one, as there is no page to ask for."""
         snapshot, now = await self._freshness.choose(record, consistency)

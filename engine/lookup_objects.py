@@ -9,7 +9,7 @@ the next page.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from time import perf_counter
 
@@ -51,7 +51,7 @@ class Objects:
 
     async def stream(
         self, store: str, asked: LookupObjects, way: Way
-    ) -> AsyncIterator[ObjectsAnswer]:
+    ) -> AsyncGenerator[ObjectsAnswer, None]:
         """All pages after a cursor, of one walk; the deadline is the walk's, and each page's."""
         size = self._pages.size(way)
         page, listing = await self._begin(store, asked, way, _AT_ONCE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from time import perf_counter
 
 from engine.asking import Ground, checked_context, checked_overlay
@@ -71,7 +71,7 @@ class Subjects:
         store: str,
         asked: LookupSubjects,
         way: Way,
-    ) -> AsyncIterator[SubjectsAnswer]:
+    ) -> AsyncGenerator[SubjectsAnswer, None]:
         """All pages after a cursor, of one walk; the deadline is the walk's, and each page's."""
         size = self._pages.size(way)
         page, look = await self._begin(store, asked, way)

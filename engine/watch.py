@@ -6,7 +6,7 @@ costs no memory, and one too slow for the history window ends with SnapshotExpir
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack
 
 from engine.consistency import Freshness
@@ -30,7 +30,7 @@ async def watch(
     relations: Collection[str] = (),
     heartbeat: float = _HEARTBEAT_SECONDS,
     batch: int = _BATCH,
-) -> AsyncIterator[WatchEvent]:
+) -> AsyncGenerator[WatchEvent, None]:
     """The changes of `store` after the zookie `after`, or from now on.
 
     `object_types` and `relations` hide the tuples of others (empty: hide none); a revision of which

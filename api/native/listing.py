@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from api.asgi import Patience
@@ -75,7 +75,7 @@ def candidates_of(body: Members, problems: Problems) -> list[str] | None:
 
 
 async def send_lines(
-    call: Call, pages: AsyncIterator[P], entries: Callable[[P], Sequence[Any]]
+    call: Call, pages: AsyncGenerator[P, None], entries: Callable[[P], Sequence[Any]]
 ) -> None:
     """An entry a line; the last line says whether these are all, and where to go on if not."""
     stream = Stream(call, b"application/x-ndjson")
@@ -97,7 +97,7 @@ async def send_lines(
     except EngineError as error:
         gaps.append(Gap("", error))
     finally:
-        await pages.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+        await pages.aclose()
     end = {"cursor": last.cursor, "found": found, **ending(tuple(gaps), last.zookie)}
     await stream.finish(render.encode(end) + b"\n")
 

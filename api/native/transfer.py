@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from api.asgi import Answer, read_chunks
@@ -198,11 +198,11 @@ async def export_tuples(call: Call) -> None:
         await stream.start(((b"x-stonetown-zookie", page.zookie.encode()),))
         await _send_pages(call, stream, pages, page)
     finally:
-        await pages.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+        await pages.aclose()
 
 
 async def _send_pages(
-    call: Call, stream: Stream, pages: AsyncIterator[ReadAnswer], first: ReadAnswer
+    call: Call, stream: Stream, pages: AsyncGenerator[ReadAnswer, None], first: ReadAnswer
 ) -> None:
     page: ReadAnswer | None = first
     zookie, count, last = first.zookie, 0, None

@@ -9,7 +9,7 @@ cannot go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from api.asgi import ClientGone
@@ -73,7 +73,12 @@ class _Watcher:
     """One watch under way."""
 
     def __init__(
-        self, call: Call, events: AsyncIterator[WatchEvent], after: str | None, *, lines: bool
+        self,
+        call: Call,
+        events: AsyncGenerator[WatchEvent, None],
+        after: str | None,
+        *,
+        lines: bool,
     ) -> None:
         self._call = call
         self._events = events
@@ -110,7 +115,7 @@ class _Watcher:
             await self._fail(error)
         finally:
             await _settle(stopping, gone, upcoming)
-            await self._events.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
+            await self._events.aclose()
 
     async def _until_gone(self) -> None:
         while (await self._call.receive())["type"] != "http.disconnect":

@@ -266,7 +266,7 @@ async def test_actor_and_metadata_are_kept_with_the_revision(served: Served) -> 
     events = served.engine.watch("default", after=start)
     assert (await anext(events)).heartbeat
     event = await anext(events)
-    await events.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+    await events.aclose()
     assert event.metadata == {"ticket": "ENG-7"}
 
 

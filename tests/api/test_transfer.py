@@ -47,7 +47,7 @@ async def test_a_large_import_is_a_sequence_of_revisions() -> None:
         events = served.engine.watch("default", after=start)
         await anext(events)
         sizes = [len((await anext(events)).changes) for _ in range(3)]
-        await events.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+        await events.aclose()
         assert sizes == [100, 100, 50]
 
 
@@ -110,7 +110,7 @@ async def test_batches_are_bounded_by_bytes_too() -> None:
         events = served.engine.watch("default", after=start)
         await anext(events)
         assert len((await anext(events)).changes) < 20
-        await events.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+        await events.aclose()
 
 
 async def test_an_export_can_be_imported_as_it_is(served: Served) -> None:

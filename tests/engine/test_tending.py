@@ -72,7 +72,7 @@ async def test_tending_removes_what_expired_and_tells_watchers() -> None:
     assert await engine.collect_garbage("acme", window=timedelta(days=1)) == 1
     event = await anext(events)
     assert [(op, str(item)[: len(ANN)]) for op, item in event.changes] == [("delete", ANN)]
-    await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+    await events.aclose()
     assert await engine.collect_garbage(window=timedelta(days=1)) == 0
     assert await allowed(engine, ANN, AtTime(TEN - timedelta(seconds=1)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from copy import deepcopy
 from datetime import timedelta
@@ -37,7 +37,9 @@ class Watched:
         self.tenant = Tenant(storage, record.id, record.name)
         self.freshness = Freshness(storage, max_staleness=0.05)
 
-    def watch(self, after: Snapshot | None = None, **options: object) -> AsyncIterator[WatchEvent]:
+    def watch(
+        self, after: Snapshot | None = None, **options: object
+    ) -> AsyncGenerator[WatchEvent, None]:
         """The events after a snapshot."""
         text = None if after is None else zookie.encode(after)
         return watch(self.storage, self.freshness, self.record, text, **options)  # type: ignore[arg-type]
@@ -51,10 +53,10 @@ class Watched:
         return await take(self.watch(after, **options), count)
 
 
-async def take(events: AsyncIterator[WatchEvent], count: int) -> list[WatchEvent]:
+async def take(events: AsyncGenerator[WatchEvent, None], count: int) -> list[WatchEvent]:
     """The next events that are no heartbeats, and an end to watching."""
     taken: list[WatchEvent] = []
-    async with asyncio.timeout(PATIENCE), aclosing(events):  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE), aclosing(events):
         async for event in events:
             if not event.heartbeat:
                 taken.append(event)
@@ -269,7 +271,7 @@ async def test_it_is_woken_by_the_announcer_and_delivers_without_it(tmp_path: Pa
             written = await watched.write("document:3#viewer@user:ann")
             async with asyncio.timeout(PATIENCE):
                 assert (await anext(events)).zookie == zookie.encode(written)
-        await events.aclose()  # type: ignore[attr-defined]  # a generator
+        await events.aclose()
         for node in nodes:
             await node.close()
 
