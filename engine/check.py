@@ -114,8 +114,7 @@ class Evaluation:
         self._formula.want(root)
         return root
 
-    @property
-    def finished(self) -> bool:
+    def settled(self) -> bool:
         """Whether every root is decided, or there is nothing left to read."""
         if all(root.value is not None for root in self._roots):
             return True
@@ -268,7 +267,7 @@ async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Bu
     Raises BudgetExceeded, and what the reader raises.
     """
     turn = budget.check_time()
-    pending = [evaluation for evaluation in evaluations if not evaluation.finished]
+    pending = [evaluation for evaluation in evaluations if not evaluation.settled()]
     while pending:
         asked = [evaluation.reads() for evaluation in pending]
         probes = [probe for some, _ in asked for probe in some]
@@ -287,7 +286,7 @@ async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Bu
                     await asyncio.sleep(0)
                     turn = perf_counter()
             probe, scan = next_probe, next_scan
-        pending = [evaluation for evaluation in pending if not evaluation.finished]
+        pending = [evaluation for evaluation in pending if not evaluation.settled()]
 
 
 def decided(root: Node) -> Decision | EngineError:

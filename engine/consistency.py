@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
 
 
 def utcnow() -> datetime:
-    """The wall clock."""
+    """The time now, aware, in UTC."""
     return datetime.now(UTC)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
 from engine import asking, lists, tending, watch
 from engine.check import Budget
-from engine.consistency import Freshness
+from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
 from engine.diff import Diff, DiffAnswer, Diffs
 from engine.errors import EngineError, InvalidRequest
@@ -65,11 +65,6 @@ from engine.writing import Writing
 from engine.zookie import encode
 
 _STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-
-
-def utcnow() -> datetime:
-    """The time now, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class Engine:

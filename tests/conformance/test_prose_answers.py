@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from engine.decision import ALLOWED
+from engine.engine import Engine
 from engine.errors import InvalidTuple
-from engine.requests import Check
+from engine.requests import AtExactSnapshot, Check, WriteRequest
 from engine.tuples import parse_object, parse_subject, parse_tuple
 from tests.conformance.systems import System, Tenant, touches
 
@@ -171,3 +175,19 @@ async def test_a_grant_through_the_last_of_many_groups_is_found_d06(
     ]
     expected = ["allowed", "allowed", "denied", "denied"]
     assert await verdicts(tenant, checks, zookie) == expected
+
+
+async def test_checks_with_and_without_a_reason_do_not_mix_d09(memory_engine: Engine) -> None:
+    await memory_engine.create_store("reasons")
+    await memory_engine.write_schema("reasons", LIMITED)
+    granted = parse_tuple('doc:1#viewer@user:u[lt:{"limit":10}]')
+    written = await memory_engine.write("reasons", WriteRequest(touches([granted])))
+    plain = ask("doc:1#viewer@user:u", {"x": 5})
+    explained = replace(plain, explain=True)
+    fresh = AtExactSnapshot(written.zookie)
+    asked = [plain, explained] * 20
+    answers = await asyncio.gather(
+        *(memory_engine.check("reasons", check, fresh) for check in asked)
+    )
+    assert {answer.decision for answer in answers} == {ALLOWED}
+    assert [answer.explanation is not None for answer in answers] == [False, True] * 20
