@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
+from engine.store.protocol import STORE_NAME
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_STORE = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
 class Right(StrEnum):
@@ -94,7 +95,7 @@ def _parse_key(entry: str, which: str) -> tuple[bytes, Principal]:
         raise ValueError(f"{which}: expected the SHA-256 of the key as 64 lower-case hex digits")
     scope = frozenset(filter(None, stores.split("+")))
     granted = frozenset(filter(None, rights.split("+")))
-    if not all(_STORE.fullmatch(store) for store in scope):
+    if not all(STORE_NAME.fullmatch(store) for store in scope):
         raise ValueError(f"{which}: a store's name is [a-z][a-z0-9-]{{0,62}}")
     if unknown := granted - set(Right):
         raise ValueError(f"{which}: {len(unknown)} unknown rights; known are {' '.join(Right)}")

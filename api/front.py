@@ -53,8 +53,8 @@ from api.settings import Settings
 from api.telemetry import Metrics
 from engine.engine import Engine
 from engine.errors import EngineError, InvalidRequest, StoreNotFound
+from engine.store.protocol import STORE_NAME
 
-_STORE = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _ONCE = (
     b"authorization",
@@ -262,7 +262,7 @@ class Front:
         operation = methods.get(method)
         if operation is None:
             raise MethodNotAllowed("not a method of this path", allow=sorted(methods))
-        if store and not _STORE.fullmatch(store):
+        if store and not STORE_NAME.fullmatch(store):
             raise StoreNotFound(
                 "not a store's name", field="store", expected="`[a-z][a-z0-9-]{0,62}`"
             )

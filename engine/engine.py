@@ -6,7 +6,6 @@ snapshot (`engine.schemas`), and hands over to the module of its question. Nothi
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -58,13 +57,11 @@ from engine.requests import (
     WriteRequest,
 )
 from engine.schemas import Schemas
-from engine.store.protocol import Snapshot, Storage, StoreRecord, TupleFilter
+from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple
 from engine.write import check_count, check_filter
 from engine.writing import Writing
 from engine.zookie import encode
-
-_STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class Engine:
@@ -97,7 +94,7 @@ class Engine:
 
     async def create_store(self, name: str) -> StoreRecord:
         """A new, empty store. Raises InvalidRequest for a bad name and StoreExists."""
-        if not _STORE_NAME.fullmatch(name):
+        if not STORE_NAME.fullmatch(name):
             raise InvalidRequest(
                 "not a store name", field="name", expected="`[a-z][a-z0-9-]{0,62}`"
             )

@@ -44,6 +44,7 @@ async def check(call: Call) -> Answer:
     asked = _check(body, problems)
     consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
     problems.raise_any()
+    assert asked is not None
     _may_explain(call, (asked,))
     answer = await call.engine.check(
         call.store, asked, consistency, deadline=call.deadline, overlay=overlay
@@ -56,12 +57,14 @@ async def check_batch(call: Call) -> Answer:
     """`POST /check/batch`."""
     problems = Problems()
     body = Members(await call.json(), "", ("checks", "consistency", "overlay"), problems)
-    checks = [
+    told = [
         _check(Members(item, f"checks[{index}]", CHECK_FIELDS, problems), problems)
         for index, item in enumerate(body.items("checks", required=True))
     ]
     consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
     problems.raise_any()
+    checks = [check for check in told if check is not None]
+    assert len(checks) == len(told)
     _may_explain(call, checks)
     answer = await call.engine.check_batch(
         call.store, checks, consistency, deadline=call.deadline, overlay=overlay
@@ -70,7 +73,8 @@ async def check_batch(call: Call) -> Answer:
     return _json(render.batch(answer))
 
 
-def _check(members: Members, problems: Problems) -> Check:
+def _check(members: Members, problems: Problems) -> Check | None:
+    """The check, or None if a problem was noted."""
     object_ = members.parsed("object", parse_object)
     relation = members.parsed("relation", relation_name)
     subject = members.parsed("subject", parse_subject)
@@ -78,7 +82,7 @@ def _check(members: Members, problems: Problems) -> Check:
     contextual = tuples_of(members, "contextual_tuples", problems)
     explain = members.flag("explain")
     if object_ is None or relation is None or subject is None:
-        return None  # type: ignore[return-value]  # a problem is noted: this is never used
+        return None
     return Check(object_, relation, subject, context, contextual, explain)
 
 

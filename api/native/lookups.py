@@ -50,6 +50,7 @@ async def lookup_subjects(call: Call) -> Answer | None:
     asked = _subjects(body, problems)
     way = way_of(call, body, problems)
     problems.raise_any()
+    assert asked is not None
     if call.streams:
         pages = call.engine.stream_subjects(call.store, asked, way)
         await send_lines(call, pages, _entries)
@@ -65,6 +66,7 @@ async def count_subjects(call: Call) -> Answer:
     asked = _subjects(body, problems)
     way = way_of(call, body, problems)
     problems.raise_any()
+    assert asked is not None
     answer = await call.engine.count_subjects(call.store, asked, way)
     return Answer(200, render.encode(_count(answer)))
 
@@ -87,7 +89,8 @@ async def lookup_permissions(call: Call) -> Answer:
     return Answer(200, render.encode(_permissions(answer)))
 
 
-def _subjects(body: Members, problems: Problems) -> LookupSubjects:
+def _subjects(body: Members, problems: Problems) -> LookupSubjects | None:
+    """The question, or None if a problem was noted."""
     object_ = body.parsed("object", parse_object)
     relation = body.parsed("relation", relation_name)
     kind = body.parsed("subject_type", lambda text, at: check_name(text, at, MAX_TYPE_BYTES))
@@ -98,7 +101,7 @@ def _subjects(body: Members, problems: Problems) -> LookupSubjects:
     contextual = tuples_of(body, "contextual_tuples", problems)
     candidates = candidates_of(body, problems)
     if object_ is None or relation is None or kind is None:
-        return None  # type: ignore[return-value]  # a problem is noted: this is never used
+        return None
     return LookupSubjects(
         object_, relation, kind, subject_relation, context, contextual, candidates
     )

@@ -34,6 +34,7 @@ async def lookup_objects(call: Call) -> Answer | None:
     asked = _asked(body, problems)
     way = way_of(call, body, problems)
     problems.raise_any()
+    assert asked is not None
     if call.streams:
         pages = call.engine.stream_objects(call.store, asked, way)
         await send_lines(call, pages, _entries)
@@ -54,12 +55,14 @@ async def count_objects(call: Call) -> Answer:
     asked = _asked(body, problems)
     way = way_of(call, body, problems)
     problems.raise_any()
+    assert asked is not None
     return Answer(
         200, render.encode(_count(await call.engine.count_objects(call.store, asked, way)))
     )
 
 
-def _asked(body: Members, problems: Problems) -> LookupObjects:
+def _asked(body: Members, problems: Problems) -> LookupObjects | None:
+    """The question, or None if a problem was noted."""
     kinds = _types(body, problems)
     relation = body.parsed("relation", relation_name)
     subject = body.parsed("subject", parse_subject)
@@ -67,7 +70,7 @@ def _asked(body: Members, problems: Problems) -> LookupObjects:
     contextual = tuples_of(body, "contextual_tuples", problems)
     candidates = candidates_of(body, problems)
     if relation is None or subject is None:
-        return None  # type: ignore[return-value]  # a problem is noted: this is never used
+        return None
     return LookupObjects(kinds, relation, subject, context, contextual, candidates)
 
 

@@ -10,6 +10,7 @@ store is gone. Writes raise OutcomeUnknown when the connection was lost around t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +18,9 @@ from typing import NamedTuple, Protocol
 
 from engine.reader import ReverseReader
 from engine.tuples import RelationTuple
+
+STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+"""What a store may be called; to be matched whole."""
 
 
 class StoreRecord(NamedTuple):

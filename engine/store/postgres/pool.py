@@ -115,7 +115,8 @@ class Pool:
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
         async with self._connection() as connection, asyncio.timeout(self._timeout):
-            return await connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return rows
 
     async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run `work` in a write transaction and commit it; any error leaves no trace of it.
