@@ -12,21 +12,16 @@ from time import perf_counter
 from typing import Any
 
 from engine import asking, lists, tending, watch
+from engine.accesses import Accesses
 from engine.check import Budget
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
-from engine.diff import Diff, DiffAnswer, Diffs
 from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
-from engine.expand_further import expand_further
 from engine.explain import Source, explain_each
-from engine.history import Histories, History, HistoryAnswer
 from engine.limits import Limits
-from engine.lookup_objects import Objects
-from engine.lookup_permissions import lookup_permissions
-from engine.lookup_subjects import Subjects
 from engine.naming import by_name
-from engine.pages import Pages, Way
+from engine.pages import Pages
 from engine.requests import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
@@ -37,21 +32,12 @@ from engine.requests import (
     DeleteAnswer,
     DeleteRequest,
     ExpandAnswer,
-    ExpandPage,
     FullyConsistent,
-    LookupObjects,
-    LookupPermissions,
-    LookupSubjects,
-    ObjectCount,
-    ObjectsAnswer,
     Overlay,
-    PermissionsAnswer,
     ReadAnswer,
     SchemaAnswer,
     SchemaRequest,
     SchemaWritten,
-    SubjectCount,
-    SubjectsAnswer,
     WatchEvent,
     WriteAnswer,
     WriteRequest,
@@ -64,7 +50,7 @@ from engine.writing import Writing
 from engine.zookie import encode
 
 
-class Engine:
+class Engine(Accesses):
     """Answers every question about the stores in one storage.
 
     `clock` gives the `now` of writes; checks take theirs from `freshness`.
@@ -85,10 +71,7 @@ class Engine:
         self.freshness.on_new_lineage(self._schemas.forget)
         self._cursors = Cursors(storage)
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
-        self._subjects = Subjects(self._pages)
-        self._objects = Objects(self._pages)
-        self._histories = Histories(storage, self.freshness, self._cursors, self.limits)
-        self._diffs = Diffs(storage, self.freshness, self._pages, self._cursors)
+        super().__init__(self._pages, storage, self._cursors)
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -271,67 +254,6 @@ class Engine:
             ground.compiled.schema, ground.reader, object, relation, ground.now, budget
         )
         return ExpandAnswer(tree, encode(snapshot))
-
-    async def expand_further(
-        self,
-        store: str,
-        object: Object,  # noqa: A002 - the API's word
-        relation: str,
-        way: Way | None = None,
-    ) -> ExpandPage:
-        """A page of the trees of `object#relation` and of all usersets beneath it."""
-        return await expand_further(self._pages, store, object, relation, way or Way())
-
-    async def lookup_objects(
-        self, store: str, asked: LookupObjects, way: Way | None = None
-    ) -> ObjectsAnswer:
-        """A page of the objects that a subject is a member of. Raises as `engine.lookup_objects`
-        says."""
-        return await self._objects.page(store, asked, way or Way())
-
-    def stream_objects(
-        self, store: str, asked: LookupObjects, way: Way | None = None
-    ) -> AsyncGenerator[ObjectsAnswer, None]:
-        """All the pages of `lookup_objects`, for the cost of one."""
-        return self._objects.stream(store, asked, way or Way())
-
-    async def count_objects(
-        self, store: str, asked: LookupObjects, way: Way | None = None
-    ) -> ObjectCount:
-        """How many objects `lookup_objects` would list."""
-        return await self._objects.count(store, asked, way or Way())
-
-    async def lookup_subjects(
-        self, store: str, asked: LookupSubjects, way: Way | None = None
-    ) -> SubjectsAnswer:
-        """A page of the subjects that are members. Raises as `engine.lookup_subjects` says."""
-        return await self._subjects.page(store, asked, way or Way())
-
-    def stream_subjects(
-        self, store: str, asked: LookupSubjects, way: Way | None = None
-    ) -> AsyncGenerator[SubjectsAnswer, None]:
-        """All the pages of `lookup_subjects`, for the cost of one."""
-        return self._subjects.stream(store, asked, way or Way())
-
-    async def count_subjects(
-        self, store: str, asked: LookupSubjects, way: Way | None = None
-    ) -> SubjectCount:
-        """How many subjects `lookup_subjects` would list."""
-        return await self._subjects.count(store, asked, way or Way())
-
-    async def lookup_permissions(
-        self, store: str, asked: LookupPermissions, way: Way | None = None
-    ) -> PermissionsAnswer:
-        """What a subject may do on an object. Raises as `engine.lookup_permissions` says."""
-        return await lookup_permissions(self._pages, store, asked, way or Way())
-
-    async def history(self, store: str, asked: History, way: Way | None = None) -> HistoryAnswer:
-        """A page of an object's or a subject's past. Raises as `engine.history` says."""
-        return await self._histories.page(store, asked, way or Way())
-
-    async def diff(self, store: str, asked: Diff, way: Way | None = None) -> DiffAnswer:
-        """A page of who gained and who lost access, and why. Raises as `engine.diff` says."""
-        return await self._diffs.page(store, asked, way or Way())
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

@@ -66,7 +66,7 @@ class Pages:
     ) -> None:
         self.limits = limits
         self.grounds = Grounds(storage, schemas, limits)
-        self._freshness = freshness
+        self.freshness = freshness
         self._cursors = cursors
 
     def seconds(self, way: Way) -> float:
@@ -95,10 +95,10 @@ class Pages:
         reads, nodes = self.limits.evaluation_reads, self.limits.evaluation_nodes
         budget = Budget(reads, nodes, perf_counter() + self.seconds(way))
         fresh = isinstance(way.consistency, FullyConsistent)
-        record = await self._freshness.store(store, fresh=fresh)
+        record = await self.freshness.store(store, fresh=fresh)
         call = Call(record.id, name, digest(arguments, arguments_of(way.overlay)))
         snapshot, now, position = await place_of(
-            self._freshness,
+            self.freshness,
             self._cursors,
             record,
             call,
