@@ -1,0 +1,238 @@
+"""Reads the tuples of one snapshot from an index; see `engine.reader` for what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.errors import BudgetExceeded
+from engine.index.apply import ABSENT, CONDITIONED, FORWARD, PLAIN, REVERSE, identity_of, is_userset
+from engine.index.encoding import (
+    DIGEST,
+    USERSET,
+    Condition,
+    Names,
+    code_of,
+    is_conditional,
+    is_cut,
+    packed,
+    plain_of,
+    unpack_condition,
+)
+from engine.index.files import IndexDamagedError, Tables, revision_key
+from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
+
+_USERSETS = code_of(USERSET)
+_REVISION = 8
+_STATE = slice(_REVISION, _REVISION + 1)
+_REST = slice(_REVISION + 1, None)
+
+
+class View:
+    """One state of an index: a read transaction, held for as long as this is.
+
+    `undo` is the revision to read at if it is older than what the transaction shows, else None.
+    """
+
+    def __init__(self, tables: Tables, transaction: Any, names: Names, undo: int | None) -> None:
+        self.names = names
+        self._tables = tables
+        self._transaction = transaction
+        self._forward = transaction.cursor(tables.forward)
+        self._undo = None if undo is None else transaction.cursor(tables.undo)
+        self._since = b"" if undo is None else revision_key(undo + 1)
+
+    def edge(self, probe: Probe) -> Edge | None:
+        """The tuple that a probe asks for."""
+        object_type, object_id, relation, type_, id_, name = probe
+        access = self.names.access(object_type, relation, type_, name)
+        if access is None:
+            return None
+        key = access.relation + packed(object_id)
+        subject_id = packed(id_)
+        if self._undo is not None:
+            form = plain_of(access.plain or access.conditional or b"")
+            noted = self._noted(FORWARD + key).get(form + subject_id)
+            if noted is not None:
+                return self._as_before(noted, key, form, subject_id, probe[3:])
+        if access.plain is not None and self._forward.set_key_dup(key, access.plain + subject_id):
+            return Edge(type_, id_, name)
+        if access.conditional is not None:
+            code = access.conditional
+            if self._forward.set_key_dup(key, code + subject_id):
+                identity = identity_of(key, plain_of(code), subject_id)
+                return Edge(type_, id_, name, *self._condition(identity))
+        return None
+
+    def edges(self, scan: Scan, most: int) -> list[Edge]:
+        """The tuples that a scan asks for, but no more than `most` and one."""
+        object_type, object_id, relation, only_usersets = scan
+        code = self.names.relation_code(object_type, relation)
+        if code is None:
+            return []
+        key = code + packed(object_id)
+        noted = {} if self._undo is None else self._noted(FORWARD + key)
+        found = [
+            self._edge(key, value)
+            for value in self._values(key, only_usersets, most)
+            if not noted or plain_of(value[:2]) + value[2:] not in noted
+        ]
+        for value, note in noted.items():
+            form, subject_id = value[:2], value[2:]
+            if only_usersets and not is_userset(form):
+                continue
+            subject = self._subject(form, subject_id)
+            edge = self._as_before(note, key, form, subject_id, subject)
+            if edge is not None:
+                found.append(edge)
+        return found
+
+    def objects(self, scan: ReverseScan, most: int) -> list[ReverseEdge]:
+        """The first `most` tuples that a reverse scan asks for, in the order of object ids."""
+        access = self.names.access(
+            scan.object_type, scan.relation, scan.subject_type, scan.subject_relation
+        )
+        if access is None:
+            return []
+        subject_id = packed(scan.subject_id)
+        form = plain_of(access.plain or access.conditional or b"")
+        noted: dict[bytes, bytes] = {}
+        if self._undo is not None:
+            noted = self._noted(REVERSE + form + access.relation + subject_id)
+        # What was changed since may hide as many, and an id may stand anywhere in its cluster.
+        wanted = most + len(noted)
+        found: dict[bytes, ReverseEdge] = {}
+        for code in (access.plain, access.conditional):
+            if code is None:
+                continue
+            for value in self._object_ids(code + access.relation + subject_id, scan.after, wanted):
+                if value in noted:
+                    continue
+                rest: tuple[Any, ...] = ()
+                if is_conditional(code):
+                    key = access.relation + value
+                    rest = self._condition(identity_of(key, form, subject_id))
+                found[value] = ReverseEdge(self._text(value), *rest)
+        for value, note in noted.items():
+            key = access.relation + value
+            edge = self._as_before(note, key, form, subject_id, ("", "", ""))
+            if edge is not None:
+                found[value] = ReverseEdge(self._text(value), *edge[3:])
+        edges = [edge for edge in found.values() if edge.object_id > scan.after]
+        edges.sort()
+        return edges[:most]
+
+    def _values(self, key: bytes, only_usersets: bool, most: int) -> Iterator[bytes]:
+        cursor = self._forward
+        there = cursor.set_range_dup(key, _USERSETS) if only_usersets else cursor.set_key(key)
+        if not there:
+            return
+        for number, value in enumerate(cursor.iternext_dup()):
+            if number > most:
+                return
+            yield value
+
+    def _object_ids(self, key: bytes, after: str, most: int) -> Iterator[bytes]:
+        """Ids from the cluster of `after` on, to the end of the cluster of the last one."""
+        cursor = self._transaction.cursor(self._tables.reverse)
+        start = packed(after)
+        if is_cut(start):
+            start = start[:-DIGEST]
+        there = cursor.set_range_dup(key, start) if after else cursor.set_key(key)
+        if not there:
+            return
+        cluster = b""
+        for value in cursor.iternext_dup():
+            if most <= 0 and not (is_cut(value) and value[:-DIGEST] == cluster):
+                return
+            cluster = value[:-DIGEST] if is_cut(value) else b""
+            if value != start and not (is_cut(value) and cluster == start):
+                most -= 1
+            yield value
+
+    def _edge(self, key: bytes, value: bytes) -> Edge:
+        code, subject_id = value[:2], value[2:]
+        form = self.names.form_of[code]
+        id_ = subject_id.decode() if len(subject_id) <= 440 else self._text(subject_id)
+        if not code[0] & 0x40:
+            return Edge(form.type, id_, form.relation)
+        identity = identity_of(key, plain_of(code), subject_id)
+        return Edge(form.type, id_, form.relation, *self._condition(identity))
+
+    def _subject(self, form: bytes, subject_id: bytes) -> tuple[str, str, str]:
+        type_, name = self.names.form_of[form]
+        return type_, self._text(subject_id), name
+
+    def _text(self, raw: bytes) -> str:
+        if is_cut(raw):
+            text = self._transaction.get(raw[-DIGEST:], db=self._tables.texts)
+            if text is None:
+                raise IndexDamagedError("the text of a long id is missing")
+            return str(text, "utf-8")
+        return raw.decode()
+
+    def _condition(self, identity: bytes) -> Condition:
+        raw = self._transaction.get(identity, db=self._tables.conditions)
+        if raw is None:
+            raise IndexDamagedError("a condition is missing")
+        return unpack_condition(raw)
+
+    def _noted(self, key: bytes) -> dict[bytes, bytes]:
+        """What the tuples under a key were before they changed, by what tells them apart: the
+        first note of each since the revision that is read."""
+        found: dict[bytes, bytes] = {}
+        assert self._undo is not None  # only an old snapshot is noted
+        if self._undo.set_range_dup(key, self._since):
+            for value in self._undo.iternext_dup():
+                found.setdefault(value[_REST], value[: _REVISION + 1])
+        return found
+
+    def _as_before(
+        self, note: bytes, key: bytes, form: bytes, subject_id: bytes, subject: Sequence[str]
+    ) -> Edge | None:
+        state = note[_STATE]
+        type_, id_, name = subject
+        if state == PLAIN:
+            return Edge(type_, id_, name)
+        if state == ABSENT:
+            return None
+        if state != CONDITIONED:
+            raise IndexDamagedError("a note of an unknown state")
+        aside = note[:_REVISION] + identity_of(key, form, subject_id)
+        raw = self._transaction.get(aside, db=self._tables.undone)
+        if raw is None:
+            raise IndexDamagedError("a condition of the past is missing")
+        return Edge(type_, id_, name, *unpack_condition(raw))
+
+
+class IndexReader:
+    """See `engine.reader.ReverseReader`; it never suspends."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    async def fetch(
+        self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
+    ) -> tuple[Sequence[Edge | None], Sequence[Sequence[Edge]]]:
+        """See `Reader.fetch`."""
+        edge, edges = self.view.edge, self.view.edges
+        found = [edge(probe) for probe in probes]
+        scanned: list[list[Edge]] = []
+        for scan in scans:
+            scanned.append(edges(scan, limit))
+            limit -= len(scanned[-1])
+            if limit < 0:
+                raise BudgetExceeded.of("reads")
+        return found, scanned
+
+    async def objects_of(
+        self, scans: Sequence[ReverseScan], each: int, limit: int
+    ) -> Sequence[Sequence[ReverseEdge]]:
+        """See `ReverseReader.objects_of`."""
+        found: list[list[ReverseEdge]] = []
+        for scan in scans:
+            found.append(self.view.objects(scan, min(each, limit + 1)))
+            limit -= len(found[-1])
+            if limit < 0:
+                raise BudgetExceeded.of("reads")
+        return found
