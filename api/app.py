@@ -34,16 +34,16 @@ class Application:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.metrics = Metrics()
         self.documented = _pages(engine, settings, self.metrics)
-        self._front = Front(engine, settings, self.metrics, self.documented)
+        self.front = Front(engine, settings, self.metrics, self.documented)
 
     def stop(self) -> None:
         """End every watch with the zookie to resume from. May be called again."""
-        self._front.stop()
+        self.front.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of any kind; web sockets are refused."""
         if scope["type"] == "http":
-            await self._front(scope, receive, send)
+            await self.front(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":

@@ -32,6 +32,9 @@ ABORT = "stonetown.abort"
 """Where a scope holds what drops the connection at once, if its server can."""
 
 
+JSON_HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+
+
 class ClientGone(Exception):
     """The client closed its connection; nobody is left to answer."""
 
@@ -41,7 +44,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    headers: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+    headers: tuple[Header, ...] = JSON_HEADERS
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
@@ -92,31 +95,24 @@ def body_timeout(seconds: float) -> BodyTimeout:
     return BodyTimeout("the body did not arrive", expected=f"the body within {seconds:g} s")
 
 
-class Patience:
-    """Bounds how long the current task may take, and ends it when its client leaves.
+class Ending:
+    """Can end the current task for a reason, which leaving the block raises in place of the
+    cancellation. The first reason counts; the task must have no other use for being cancelled."""
 
-    Enter with the time that the body may take to arrive; `begin_work` then allows `deadline`
-    seconds for the work. A write is not ended because its client left: it would leave the outcome
-    open for nothing. One timer at a time; `asyncio.timeout` twice would cost three times as much.
-    """
+    __slots__ = ("_cancelling", "_ended_by", "_task")
 
-    __slots__ = ("_cancelling", "_ended_by", "_loop", "_task", "_timer", "_watcher")
-
-    def __init__(self, body_seconds: float) -> None:
+    def __init__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._loop = asyncio.get_running_loop()
         self._ended_by: Exception | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(body_seconds, self._end, body_timeout(body_seconds))
 
-    def begin_work(self, receive: Receive, deadline: float, *, writes: bool) -> None:
-        """The body is here: from now `deadline` seconds remain."""
-        self._timer.cancel()
-        first = min(WATCH_AFTER, deadline)
-        self._timer = self._loop.call_later(first, self._watch, receive, deadline, first, writes)
+    def end(self, reason: Exception) -> None:
+        """End the work."""
+        if self._ended_by is None:
+            self._ended_by = reason
+            self._task.cancel()
 
     def __enter__(self) -> Self:
         return self
@@ -127,27 +123,58 @@ class Patience:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
         if self._ended_by is None or self._task.uncancel() > self._cancelling:
             return
         if kind is not None and issubclass(kind, asyncio.CancelledError):
             raise self._ended_by from None
 
+
+def deadline_passed(*, writes: bool) -> DeadlinePassed | WriteDeadlinePassed:
+    """The error of work that took too long."""
+    kind = WriteDeadlinePassed if writes else DeadlinePassed
+    return kind("the deadline passed", budget="milliseconds")
+
+
+class Patience(Ending):
+    """Bounds how long the current task may take, and ends it when its client leaves.
+
+    Enter with the time that the body may take to arrive; `begin_work` then allows `deadline`
+    seconds for the work. A write is not ended because its client left: it would leave the outcome
+    open for nothing. One timer at a time; `asyncio.timeout` twice would cost three times as much.
+    """
+
+    __slots__ = ("_loop", "_timer", "_watcher")
+
+    def __init__(self, body_seconds: float) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(body_seconds, self.end, body_timeout(body_seconds))
+
+    def begin_work(self, receive: Receive, deadline: float, *, writes: bool) -> None:
+        """The body is here: from now `deadline` seconds remain."""
+        self._timer.cancel()
+        first = min(WATCH_AFTER, deadline)
+        self._timer = self._loop.call_later(first, self._watch, receive, deadline, first, writes)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        super().__exit__(kind, error, traceback)
+
     def _watch(self, receive: Receive, deadline: float, spent: float, writes: bool) -> None:
-        kind = WriteDeadlinePassed if writes else DeadlinePassed
-        passed = kind("the deadline passed", budget="milliseconds")
-        self._timer = self._loop.call_later(max(0.0, deadline - spent), self._end, passed)
+        passed = deadline_passed(writes=writes)
+        self._timer = self._loop.call_later(max(0.0, deadline - spent), self.end, passed)
         if not writes:
             self._watcher = self._loop.create_task(self._until_gone(receive))
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._end(ClientGone())
-
-    def _end(self, reason: Exception) -> None:
-        if self._ended_by is None:
-            self._ended_by = reason
-            self._task.cancel()
+        self.end(ClientGone())

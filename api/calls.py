@@ -23,6 +23,7 @@ from engine.engine import Engine
 from engine.errors import InvalidRequest
 from engine.jsontext import parse_json
 
+_PLAIN_JSON = b"application/json"
 _JSON = re.compile(rb'application/json(?:;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _DEADLINE = re.compile(rb"[1-9][0-9]{0,8}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
@@ -73,6 +74,8 @@ class Call:
     stopping: Callable[[], Awaitable[Any]]
     deadline: float = 0.0
     patience: Patience | None = None
+    body: bytes | None = None
+    """The body, if it is here already: then the deadline runs already, too."""
 
     @property
     def streams(self) -> bool:
@@ -85,16 +88,28 @@ class Call:
 
         Raises UnsupportedMediaType, BodyTooLarge and InvalidRequest.
         """
-        self.expect_type(_JSON, "application/json")
+        return parse_json(await self.text())
+
+    async def text(self) -> bytes:
+        """The body as it came, which says that it is JSON; from here on the deadline runs.
+
+        Raises UnsupportedMediaType and BodyTooLarge.
+        """
+        if self.headers.get(b"content-type") != _PLAIN_JSON or b"content-encoding" in self.headers:
+            self.expect_type(_JSON, "application/json")
+        if self.body is not None:
+            return self.body
         body = await read_body(self.receive, self.settings.max_body)
         self.begin_work()
-        return parse_json(body)
+        return body
 
     async def no_body(self) -> None:
         """For a call without a body: the deadline runs. Raises InvalidRequest if there is one."""
-        with Patience(self.settings.read_timeout):
-            body = await read_body(self.receive, self.settings.max_body)
-        self.begin_work()
+        body = self.body
+        if body is None:
+            with Patience(self.settings.read_timeout):
+                body = await read_body(self.receive, self.settings.max_body)
+            self.begin_work()
         if body:
             raise InvalidRequest("this call takes no body", field="body", expected="no body")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
 import secrets
 import traceback
@@ -23,6 +24,7 @@ from api.asgi import (
     REQUEST_ID,
     Answer,
     ClientGone,
+    Ending,
     Header,
     Message,
     Patience,
@@ -51,6 +53,7 @@ from api.native.operations import Routes
 from api.native.streaming import SlowReader
 from api.settings import Settings
 from api.telemetry import Metrics
+from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine
 from engine.errors import EngineError, InvalidRequest, StoreNotFound
 from engine.store.protocol import STORE_NAME
@@ -80,7 +83,11 @@ _PAGE: tuple[Header, ...] = (
     (b"content-security-policy", b"frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
+_FIXED_LINES = b"".join(b"%b: %b\r\n" % header for header in _NO_CONTENT)
 _FRAMES = 30
+_NATIVE = b"/v1/stores"
+_UNUSUAL = re.compile(rb"[^a-z0-9/-]")
+_KNOWN = 1024
 GONE_STATUS = 499
 """What a request is counted under whose client left before the answer."""
 
@@ -122,10 +129,72 @@ class Front:
         self._numbers = itertools.count(1)
         self._log = structlog.get_logger("stonetown").bind()
         self._stopping = asyncio.Event()
+        self._deadlines = Deadlines()
+        self._known: dict[tuple[bytes, bytes], tuple[Operation, str]] = {}
+        self.max_body = settings.max_body
+        self._slow = settings.slow_request
+        # At any other level `debug` does nothing, which it takes its time for.
+        self._tells_all = logging.getLogger().isEnabledFor(logging.DEBUG)
 
     def stop(self) -> None:
         """End every watch with the zookie to resume from; other calls finish as they are."""
         self._stopping.set()
+
+    def route(self, method: bytes, url: bytes) -> tuple[Operation, str] | None:
+        """The call and the store that a request line means, if it can be answered as a whole."""
+        found = self._known.get((method, url))
+        if found is None and url.startswith(_NATIVE) and not _UNUSUAL.search(url):
+            methods, store = self._routes.find(url.decode("ascii"))
+            operation = (methods or {}).get(method.decode("ascii"))
+            if operation is None or operation.stream or (store and not STORE_NAME.fullmatch(store)):
+                return None
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[method, url] = (operation, store)
+        return found
+
+    async def whole(self, request: Whole) -> None:
+        """Answer a request that is here as a whole, whatever happens."""
+        exchange = Exchange(self._request_id(request.headers))
+        begun = perf_counter()
+        answer: Answer | None
+        try:
+            answer = await self._whole(exchange, request)
+        except Exception as error:  # noqa: BLE001 - the last resort: a client is never left alone
+            answer = self._failed(exchange, error)
+        except BaseException:  # the process ends
+            request.drop()
+            raise
+        if answer is None:
+            exchange.status = GONE_STATUS
+            request.drop()
+        else:
+            exchange.status = GONE_STATUS if request.disconnected else answer.status
+            request.respond(answer, _FIXED_LINES, exchange.request_id.encode())
+        self._account(exchange, perf_counter() - begun)
+
+    async def _whole(self, exchange: Exchange, request: Whole) -> Answer:
+        if request.disconnected:
+            raise ClientGone
+        headers, operation = request.headers, request.operation
+        principal = self._authenticate("", headers)
+        self._check_headers(request.pairs, headers, len(request.url))
+        call = self._call(exchange, principal, operation, request.store, headers, NO_ASGI)
+        call.body = request.body
+        self._enter()
+        try:
+            with Ending() as ending:
+                request.ending = ending
+                self._deadlines.add(ending, call.deadline, writes=operation.writes)
+                try:
+                    answer = await operation.handler(call)
+                finally:
+                    self._deadlines.remove(ending)
+        finally:
+            request.ending = None
+            self._leave()
+        assert answer is not None
+        return answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -135,23 +204,13 @@ class Front:
         wrapped = _sender(exchange, send, page=scope["path"] == "/docs")
         try:
             await self._bounded(exchange, scope, receive, wrapped, headers)
-        except EngineError as error:
-            await self._refuse(exchange, wrapped, error)
-        except (ClientGone, SlowReader) as error:
-            exchange.status = GONE_STATUS
-            self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
-            await _drop(scope)
         except Exception as error:  # noqa: BLE001 - the last resort: a client is never left alone
-            # As text without local variables, whatever the log is configured to show.
-            trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
-            self._log.error(
-                "request failed",
-                request_id=exchange.request_id,
-                call=exchange.call,
-                exception=trace,
-            )
-            failed = WriteFailed if exchange.writes else CallFailed
-            await self._refuse(exchange, wrapped, failed("the service failed"))
+            answer = self._failed(exchange, error)
+            if answer is None:
+                exchange.status = GONE_STATUS
+                await _drop(scope)
+            elif not exchange.started:
+                await send_answer(wrapped, answer)
         self._account(exchange, perf_counter() - begun)
 
     async def _bounded(
@@ -165,13 +224,31 @@ class Front:
         """Keys first, then bounds, then the call itself."""
         path = scope["path"]
         principal = self._authenticate(path, headers)
-        self._check_headers(scope, headers)
+        length = len(scope["raw_path"]) + len(scope["query_string"])
+        self._check_headers(scope["headers"], headers, length)
         if not path.startswith("/v1/"):
             exchange.call = "service"
             scope[REQUEST_ID] = exchange.request_id
             await self._inner(scope, receive, send)
             return
         operation, store = self._find(path, scope["method"])
+        call = self._call(exchange, principal, operation, store, headers, (scope, receive, send))
+        exchange.stream = call.streams
+        if call.streams:
+            await self._stream(call)
+        else:
+            await self._answer(call)
+
+    def _call(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        operation: Operation,
+        store: str,
+        headers: Mapping[bytes, bytes],
+        asgi: tuple[Scope, Receive, Send],
+    ) -> Call:
+        """The call that a request is, if its key may have it."""
         exchange.call, exchange.writes = operation.name, operation.writes
         _authorize(principal, operation, store)
         call = Call(
@@ -179,9 +256,7 @@ class Front:
             self._engine,
             self._settings,
             self._metrics,
-            scope,
-            receive,
-            send,
+            *asgi,
             headers,
             principal,
             store,
@@ -189,17 +264,20 @@ class Front:
             self._stopping.wait,
         )
         call.choose_deadline()
-        exchange.stream = call.streams
-        if call.streams:
-            await self._stream(call)
-        else:
-            await self._answer(call)
+        return call
 
-    async def _answer(self, call: Call) -> None:
+    def _enter(self) -> None:
         if self._in_flight >= self._settings.max_in_flight:
             raise Overloaded("too many requests are under way")
         self._in_flight += 1
         self._metrics.in_flight.inc()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        self._metrics.in_flight.dec()
+
+    async def _answer(self, call: Call) -> None:
+        self._enter()
         try:
             with Patience(self._settings.read_timeout) as patience:
                 call.patience = patience
@@ -207,8 +285,7 @@ class Front:
             assert answer is not None
             await send_answer(call.send, answer)
         finally:
-            self._in_flight -= 1
-            self._metrics.in_flight.dec()
+            self._leave()
 
     async def _stream(self, call: Call) -> None:
         name = call.principal.name
@@ -236,8 +313,9 @@ class Front:
             raise Unauthorized("no valid key", expected="`Authorization: Bearer <key>`")
         return principal
 
-    def _check_headers(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        pairs = scope["headers"]
+    def _check_headers(
+        self, pairs: list[Header], headers: Mapping[bytes, bytes], url_length: int
+    ) -> None:
         settings = self._settings
         if sum(len(name) + len(value) for name, value in pairs) > settings.max_headers:
             raise HeadersTooLarge(
@@ -250,7 +328,7 @@ class Front:
                     raise InvalidRequest(
                         "the header stands twice", field=name.decode(), expected="it once"
                     )
-        if len(scope["raw_path"]) + len(scope["query_string"]) > settings.max_url:
+        if url_length > settings.max_url:
             raise UrlTooLong(
                 "path and query are too long", expected=f"at most {settings.max_url} bytes"
             )
@@ -274,11 +352,24 @@ class Front:
             return given.decode("ascii")
         return f"{self._prefix}-{next(self._numbers):x}"
 
-    async def _refuse(self, exchange: Exchange, send: Send, error: EngineError) -> None:
+    def _failed(self, exchange: Exchange, error: Exception) -> Answer | None:
+        """The problem document of an error, None if nobody is left to read it."""
+        if isinstance(error, (ClientGone, SlowReader)):
+            self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
+            return None
+        if not isinstance(error, EngineError):
+            # As text without local variables, whatever the log is configured to show.
+            trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
+            self._log.error(
+                "request failed",
+                request_id=exchange.request_id,
+                call=exchange.call,
+                exception=trace,
+            )
+            error = (WriteFailed if exchange.writes else CallFailed)("the service failed")
         if exchange.started:
             self._log.warning("stream cut", request_id=exchange.request_id, code=error.code)
-            return
-        if TABLE[type(error)].status >= 500:
+        elif TABLE[type(error)].status >= 500:
             self._log.warning(
                 "request refused",
                 request_id=exchange.request_id,
@@ -286,13 +377,14 @@ class Front:
                 code=error.code,
                 why=error.message,
             )
-        problem = render_problem(error, exchange.request_id)
-        await send_answer(send, Answer(*problem))
+        return Answer(*render_problem(error, exchange.request_id))
 
     def _account(self, exchange: Exchange, seconds: float) -> None:
         status = exchange.status or GONE_STATUS
         self._metrics.request(exchange.call, status, seconds, stream=exchange.stream)
-        slow = seconds > self._settings.slow_request and not exchange.stream
+        slow = seconds > self._slow and not exchange.stream
+        if not slow and not self._tells_all:
+            return
         tell = self._log.warning if slow else self._log.debug
         tell(
             "slow request" if slow else "request",

@@ -52,17 +52,23 @@ async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> 
     tending: asyncio.Task[None] | None = None
     try:
         await ensure_default_store(engine)
-        app = create_app(engine, settings)
-        server = _Server(_config(settings, app), app.stop, ready)
-        _stop_on_signals(server)
         if place.tends:
             tending = asyncio.create_task(_tend(engine, settings))
-        await server.serve(sockets=[place.listener])
+        await serve_app(create_app(engine, settings), settings, place.listener, ready)
     finally:
         if tending is not None:
             tending.cancel()
             await asyncio.gather(tending, return_exceptions=True)
         await engine.close()
+
+
+async def serve_app(
+    app: Application, settings: Settings, listener: socket.socket, ready: Callable[[], None]
+) -> None:
+    """HTTP around an application, until a signal as `serve` says."""
+    server = _Server(_config(settings, app), app.stop, ready)
+    _stop_on_signals(server)
+    await server.serve(sockets=[listener])
 
 
 async def open_engine(settings: Settings, database_url: str, redis_url: str | None) -> Engine:

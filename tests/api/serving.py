@@ -147,7 +147,12 @@ async def serving(
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http=protocol, log_config=None, access_log=False, server_header=False
+            app,
+            http=protocol,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve([listener]))
