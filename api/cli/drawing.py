@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from itertools import islice
 from typing import Any
 
 import networkx as nx
 
 from api.cli.output import safe
-from api.cli.proof_text import fact_text, step_text
+from api.cli.proof_text import fact_text, step_text, told_judgements
 
 Json = Mapping[str, Any]
 MAX_NODES = 300
@@ -22,17 +21,28 @@ _ROW, _HEIGHT, _GAP, _CHARACTER, _MARGIN = 84, 30, 24, 7.3, 16
 def proof_graph(proof: Json) -> nx.DiGraph[str]:
     """Goals and tuples as nodes, each with `text`, `verdict` and `box` (a goal); what rests on
     what as edges, `subtracted` where an exclusion takes it away. At most MAX_NODES, the nearest
-    to the goal that was asked about."""
+    to the goal that was asked about; where more hang below, a node says how many are left out."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     root = f"{proof['object']}#{proof['relation']}"
     _node(graph, root, root, proof["decision"], box=True)
-    for judgement in proof["judgements"]:
+    for judgement in told_judgements(proof).values():
         goal = judgement["goal"]
         _node(graph, goal, goal, judgement["verdict"], box=True)
         _step(graph, goal, goal, judgement["step"], subtracted=False)
-    near = islice(nx.bfs_tree(graph, root), MAX_NODES)
-    kept: nx.DiGraph[str] = graph.subgraph(list(near)).copy()
+    near = [root, *(node for _, node in nx.bfs_edges(graph, root))]
+    shown, left_out = near[:MAX_NODES], len(near) - MAX_NODES
+    kept: nx.DiGraph[str] = graph.subgraph(shown).copy()
+    if left_out > 0:
+        _mark_left_out(graph, kept, left_out)
     return kept
+
+
+def _mark_left_out(graph: nx.DiGraph[str], kept: nx.DiGraph[str], count: int) -> None:
+    """One node for all that is left out, below everything that it hangs from."""
+    name = f"… {count} more"
+    above = [node for node in kept if any(below not in kept for below in graph.successors(node))]
+    kept.add_node(name, text=name, verdict="", box=False)
+    kept.add_edges_from(((node, name) for node in above), subtracted=False)
 
 
 def _step(graph: nx.DiGraph[str], above: str, goal: str, step: Json, *, subtracted: bool) -> None:

@@ -57,6 +57,9 @@ def show(output: Output, proof: Mapping[str, Any]) -> None:
     console(sys.stdout).print(proof_tree(proof))
     if not proof["complete"]:
         output.note(f"the proof was cut short: {proof.get('reason', '')}", style="yellow")
+    beside = proof.get("also_denied") or {}
+    if beside.get("reason"):
+        output.note(f"other sides that fail were left out: {beside['reason']}", style="yellow")
     if "ways_to_yes" in proof:
         for line in way_lines(proof["ways_to_yes"]):
             output.line(line)

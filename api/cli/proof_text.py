@@ -68,15 +68,29 @@ def step_text(step: Json, goal: str) -> str:
     return ""
 
 
+def told_judgements(proof: Json) -> dict[str, Json]:
+    """The judgement of each goal, with every failing side of a denial where the proof has one."""
+    beside = proof.get("also_denied") or {}
+    told = (*proof["judgements"], *(beside.get("judgements") or ()))
+    return {item["goal"]: item for item in told}
+
+
 def way_text(way: Json) -> str:
-    """How widely a way to yes lets in."""
+    """Whom else a way to yes lets in."""
     width = way["lets_in"]
     if width.get("everyone"):
         return "lets everyone in"
-    if width.get("groups"):
-        return "lets in others that belong to what it ties together"
+    others, exact = width.get("others") or 0, width.get("exact")
+    if others:
+        count = f"{'' if exact else 'at least '}{others} other{'s' if others != 1 else ''}"
+        possibly = width.get("conditional") or 0
+        return f"lets in {count}" + (f", {possibly} on a condition" if possibly else "")
+    if not exact and width.get("groups"):
+        return "lets in others that belong to what it ties together, not counted"
+    if not exact:
+        return "others were not counted"
     if width.get("distance"):
-        return "gives this subject more than was asked"
+        return "lets in this subject alone, and to more than was asked"
     return "lets in this subject alone"
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from api.cli.output import safe
-from api.cli.proof_text import change_text, fact_text, step_text, way_text
+from api.cli.proof_text import change_text, fact_text, step_text, told_judgements, way_text
 
 Json = Mapping[str, Any]
 STYLES = {"allowed": "green", "denied": "red", "conditional": "yellow"}
@@ -19,7 +19,7 @@ _HEADINGS = {"intersection": "all of", "exclusion": "but not"}
 
 def proof_tree(proof: Json) -> Tree:
     """The tree of a proof, the goal that was asked about on top."""
-    judgements = {item["goal"]: item for item in proof["judgements"]}
+    judgements = told_judgements(proof)
     root = f"{proof['object']}#{proof['relation']}"
     made = Tree(_goal(root, proof["decision"]))
     seen: set[str] = set()

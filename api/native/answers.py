@@ -6,35 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.native.wire import ZOOKIE, CaveatUse, Tuple, Update, example
-
-_TUPLE = {"object": "document:readme", "relation": "viewer", "subject": "user:ann"}
-_EXPLANATION = {
-    "version": 1,
-    "object": "document:readme",
-    "relation": "viewer",
-    "subject": "user:ann",
-    "context": {},
-    "decision": "allowed",
-    "missing_context": [],
-    "now": "2030-01-31T12:00:00Z",
-    "revision": 2,
-    "complete": True,
-    "judgements": [
-        {
-            "goal": "document:readme#viewer",
-            "verdict": "allowed",
-            "step": {
-                "kind": "tuples",
-                "verdict": "allowed",
-                "relation": "viewer",
-                "tuples": [
-                    {"tuple": _TUPLE, "state": "holds", "verdict": "allowed", "revision": 2}
-                ],
-            },
-        }
-    ],
-}
+from api.native.explanation_answers import Explanation
+from api.native.impact_wire import ImpactSummary
+from api.native.wire import ZOOKIE, CaveatUse, Tuple, example
 
 
 class WriteAnswer(BaseModel):
@@ -77,62 +51,6 @@ class Decision(BaseModel):
     decision: Literal["allowed", "denied", "conditional"]
     allowed: bool
     missing_context: list[str]
-
-
-class Judgement(BaseModel):
-    """One goal of a proof, its verdict, and the step of its rewrite that decides it."""
-
-    model_config = example(
-        {
-            "goal": "document:readme#viewer",
-            "verdict": "denied",
-            "step": {"kind": "tuples", "verdict": "denied", "relation": "viewer"},
-        }
-    )
-    goal: str
-    verdict: Literal["allowed", "denied", "conditional"]
-    step: dict[str, Any]
-
-
-class Way(BaseModel):
-    """Updates that would turn a denial, as a write takes them, and how widely they let in."""
-
-    model_config = example(
-        {
-            "updates": [{"op": "touch", "tuple": _TUPLE}],
-            "lets_in": {"everyone": 0, "groups": 0, "distance": 0},
-        }
-    )
-    updates: list[Update]
-    lets_in: dict[str, int]
-
-
-class Ways(BaseModel):
-    """The nearest ways to yes; `reason` says why there may be others."""
-
-    model_config = example({"found": [], "complete": True})
-    found: list[Way]
-    complete: bool
-    reason: str | None = None
-
-
-class Explanation(BaseModel):
-    """A proof of a decision (version 1). Only a complete one verifies."""
-
-    model_config = example(_EXPLANATION)
-    version: int
-    object: str
-    relation: str
-    subject: str
-    context: dict[str, Any]
-    decision: Literal["allowed", "denied", "conditional"]
-    missing_context: list[str]
-    now: str
-    revision: int
-    complete: bool
-    reason: str | None = None
-    judgements: list[Judgement]
-    ways_to_yes: Ways | None = None
 
 
 class CheckAnswer(Decision):
@@ -275,7 +193,8 @@ class ExpandPage(BaseModel):
 
 
 class SchemaWritten(BaseModel):
-    """A schema write; `blocked_by` stands only in the answer to a dry run."""
+    """A schema write; `blocked_by` and `impact` stand only in the answer to a dry run. `impact` is
+    null for a key without the right `read`."""
 
     model_config = example({"version": 1, "zookie": ZOOKIE, "changes": [], "warnings": []})
     version: int
@@ -283,6 +202,7 @@ class SchemaWritten(BaseModel):
     changes: list[dict[str, str]]
     warnings: list[dict[str, Any]]
     blocked_by: list[Tuple] | None = None
+    impact: ImpactSummary | None = None
 
 
 class SchemaAnswer(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.decision import Decision
 from engine.explain.steps import ALLOWED, Fact, Goal, Kind, Step
-from engine.explain.ways import Ways
+from engine.explain.ways import Way, Ways
 from engine.jsontext import parse_json_object
 from engine.plan import Planner
 from engine.requests import Check
@@ -120,7 +120,7 @@ def head(check: Check, decision: Decision) -> Json:
 
 
 def ways_json(ways: Ways) -> Json:
-    """The ways to yes: changes as a write takes them, and how widely each way lets in."""
+    """The ways to yes: changes as a write takes them, and whom else each way lets in."""
     told: Json = {
         "found": [
             {
@@ -128,10 +128,21 @@ def ways_json(ways: Ways) -> Json:
                     {"op": change.op.value, "tuple": tuple_json(change.tuple)}
                     for change in way.changes
                 ],
-                "lets_in": way.cost._asdict(),
+                "lets_in": _lets_in(way),
             }
             for way in ways.found
         ],
         "complete": not ways.reason,
     }
     return told | ({"reason": ways.reason} if ways.reason else {})
+
+
+def _lets_in(way: Way) -> Json:
+    return {
+        "others": way.others.gaining,
+        "conditional": way.others.conditional,
+        "exact": way.others.exact,
+        "everyone": way.everyone,
+        "groups": way.cost.groups,
+        "distance": way.cost.distance,
+    }

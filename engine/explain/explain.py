@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -12,15 +12,19 @@ from engine.check import Budget
 from engine.decision import Decision, Verdict
 from engine.errors import EngineError
 from engine.explain.document import Telling, head, ways_json
+from engine.explain.further import Further
 from engine.explain.justify import Pace, UnjustifiedError
 from engine.explain.steps import Goal, Step
 from engine.explain.trial import Trial
-from engine.explain.ways import Search, Ways
+from engine.explain.ways import Search, Ways, ranked
 from engine.requests import Check
 from engine.store.protocol import Snapshot, Storage, TupleFilter
 from engine.tuples import RelationTuple, format_time
 
 _MEMBERSHIPS_READ = 100
+_FURTHER_SHARE, _SEARCH_SHARE = 0.25, 0.6
+"""Of the time that is left after the proof, and then of what is left after that; the rest is for
+counting whom the ways let in."""
 Json = dict[str, Any]
 
 
@@ -57,7 +61,9 @@ async def explain(
         judgements, reason = await _judgements(trial, steps, source)
         told |= _completeness(reason) | {"judgements": judgements}
         if decision.verdict is Verdict.DENIED:
-            told["ways_to_yes"] = await _ways(trial, source, budget)
+            if not reason:
+                told |= await _also_denied(trial, steps, source, until)
+            told["ways_to_yes"] = await _ways(trial, source, until)
     except EngineError as error:
         told |= _completeness(error.message) | {"judgements": []}
     except UnjustifiedError as error:
@@ -119,15 +125,34 @@ async def _judgements(
     return [telling.judgement(goal, step) for goal, step in kept.items()], reason
 
 
-async def _ways(trial: Trial, source: Source, budget: Budget) -> Json:
+async def _also_denied(
+    trial: Trial, steps: Mapping[Goal, Step], source: Source, until: float
+) -> Json:
+    """The failing sides that the proof does without, if there are any."""
+    further = Further(trial, steps, _share(trial, until, _FURTHER_SHARE))
+    found = await further.steps(trial.ground.limits.explain_goals)
+    if not found and not further.reason:
+        return {}
+    judgements, cut = await _judgements(trial, found, source)
+    return {"also_denied": {"judgements": judgements, **_completeness(further.reason or cut)}}
+
+
+async def _ways(trial: Trial, source: Source, until: float) -> Json:
     limits = trial.ground.limits
-    refilled = replace(budget, reads=limits.explain_reads, nodes=limits.evaluation_nodes)
     try:
         memberships = await _memberships(trial, source)
         search = Search(trial, memberships, limits.explain_ways, limits.explain_trials)
-        return ways_json(await search.run(refilled))
+        ways = await search.run(_share(trial, until, _SEARCH_SHARE))
     except EngineError as error:
-        return ways_json(Ways(reason=error.message))
+        ways = Ways(reason=error.message)
+    ways.found = await ranked(trial, ways.found, until)
+    return ways_json(ways)
+
+
+def _share(trial: Trial, until: float, share: float) -> Budget:
+    """A budget of its own for a part of the time that is left."""
+    limits, now = trial.ground.limits, perf_counter()
+    return Budget(limits.explain_reads, limits.evaluation_nodes, now + share * (until - now))
 
 
 async def _memberships(trial: Trial, source: Source) -> list[RelationTuple]:

@@ -1,4 +1,4 @@
-"""Single changes of tuples that could help: read off the reasons for a denial."""
+"""Single changes of tuples that could help: read off the reasons why it is not allowed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Idea(NamedTuple):
 
 
 class Ideas:
-    """Walks one explained denial and collects the changes that touch one of its reasons.
+    """Walks one explained answer that is no yes and collects the changes that touch its reasons.
 
     `near` has objects that could be tied to others, by type (see `near`).
     """
@@ -84,7 +84,7 @@ class Ideas:
             self._waiting.append((goal, distance, allow))
 
     def _turn(self, step: Step, at: Object, distance: int, *, allow: bool) -> Iterator[Idea]:
-        if step.verdict is not (DENIED if allow else ALLOWED):
+        if step.verdict is (ALLOWED if allow else DENIED):
             return
         if step.then is not None:
             self._meet(step.then, distance, allow=allow)
@@ -102,6 +102,8 @@ class Ideas:
             yield from self._tied(step, at, relation, distance)
 
     def _fact(self, step: Step, fact: Fact, distance: int, *, allow: bool) -> Iterator[Idea]:
+        if fact.verdict is (ALLOWED if allow else DENIED):
+            return
         item = fact.tuple
         width = self._width(step, item.subject, distance)
         if not allow or (step.every and fact.state is not State.EXPIRED):

@@ -23,6 +23,8 @@ class Remembered:
         self._reader = reader
         self._probes: dict[Probe, Edge | None] = {}
         self._scans: dict[Scan, Sequence[Edge]] = {}
+        self._unread_probes: dict[Probe, None] = {}
+        self._unread_scans: dict[Scan, None] = {}
 
     async def fetch(
         self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
@@ -44,8 +46,23 @@ class Remembered:
 
     def probed(self, probe: Probe) -> Edge | Unread | None:
         """What a probe found, UNREAD if it was never asked."""
-        return self._probes.get(probe, UNREAD)
+        found = self._probes.get(probe, UNREAD)
+        if isinstance(found, Unread):
+            self._unread_probes[probe] = None
+        return found
 
     def scanned(self, scan: Scan) -> Sequence[Edge] | Unread:
         """What a scan found, UNREAD if it was never asked."""
-        return self._scans.get(scan, UNREAD)
+        found = self._scans.get(scan, UNREAD)
+        if isinstance(found, Unread):
+            self._unread_scans[scan] = None
+        return found
+
+    def unread(self) -> tuple[list[Probe], list[Scan]]:
+        """What was looked for in vain, by `probed` and `scanned`, since `forget_unread`."""
+        return list(self._unread_probes), list(self._unread_scans)
+
+    def forget_unread(self) -> None:
+        """Begin anew to note what is looked for in vain."""
+        self._unread_probes.clear()
+        self._unread_scans.clear()

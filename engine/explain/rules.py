@@ -44,17 +44,24 @@ class Rules:
 
     `settled` goals have their reasons. What is `assumed` of others counts on subtracted sides
     only if `assumed_below` says so: goals that are denied together may not deny by each other's
-    absence.
+    absence. A denied step holds the lightest side that fails, or with `every_side` all of them.
     """
 
     def __init__(
-        self, planner: Planner, subject: Subject, bound: Bound, now: datetime, read: Remembered
+        self,
+        planner: Planner,
+        subject: Subject,
+        bound: Bound,
+        now: datetime,
+        read: Remembered,
+        every_side: bool = False,
     ) -> None:
         self._planner = planner
         self._types = planner.schema.object_types
         self._subject = subject
         self._bound = bound
         self._now = now
+        self._every_side = every_side
         self.read = read
         self.settled: dict[Goal, Step] = {}
         self.assumed: dict[Goal, Verdict] = {}
@@ -91,16 +98,20 @@ class Rules:
             case rw.Arrow():
                 return self._arrow(rewrite, goal.object)
             case rw.Union(children=children):
-                return _joined(Kind.UNION, [self._step(child, goal) for child in children])
+                return self._joined(Kind.UNION, children, goal)
             case rw.Intersection(children=children):
-                return _joined(Kind.INTERSECTION, [self._step(child, goal) for child in children])
+                return self._joined(Kind.INTERSECTION, children, goal)
             case rw.Exclusion(base=base, subtracted=subtracted):
-                return _excluded(self._step(base, goal), self._subtracted(subtracted, goal))
+                sides = (self._step(base, goal), self._subtracted(subtracted, goal))
+                return _excluded(*sides, self._every_side)
             case rw.Nil():
                 return Step(Kind.NIL, DENIED)
             case rw.Self():
                 return Step(Kind.SELF, ALLOWED if self._subject == (*goal.object, "") else DENIED)
         assert_never(rewrite)
+
+    def _joined(self, kind: Kind, children: Sequence[rw.Rewrite], goal: Goal) -> Step | None:
+        return _joined(kind, [self._step(child, goal) for child in children], self._every_side)
 
     def _subtracted(self, rewrite: rw.Rewrite, goal: Goal) -> Step | None:
         self._subtracting += 1
@@ -212,7 +223,7 @@ class Rules:
         ]
         if arrow.mode is rw.ArrowMode.ANY:
             return _any_fact(Kind.ARROW, arrow.relation, found)
-        return _every_fact(arrow.relation, found)
+        return _every_fact(arrow.relation, found, self._every_side)
 
     def _leads(self, kind: str, target: rw.Computed | rw.Arrow) -> bool:
         """Whether an arrow's target may have the subject as a member, on objects of this type."""
@@ -257,14 +268,15 @@ def _any_fact(kind: Kind, relation: str, facts: Sequence[Fact | None]) -> Step |
     return Step(kind, verdict, relation, facts=told, weight=weigh(fact.weight for fact in told))
 
 
-def _every_fact(relation: str, facts: Sequence[Fact | None]) -> Step | None:
+def _every_fact(relation: str, facts: Sequence[Fact | None], every_side: bool) -> Step | None:
     """Every tuple that counts must allow, and there must be one: `all` arrows."""
     known = [fact for fact in facts if fact is not None]
     counted = [fact for fact in known if fact.state not in ABSENT]
     denying = [fact for fact in counted if fact.verdict is DENIED]
     if denying:
         worst = min(denying, key=lambda fact: fact.weight)
-        return Step(Kind.ARROW, DENIED, relation, facts=(worst,), every=True, weight=worst.weight)
+        failing = tuple(denying) if every_side else (worst,)
+        return Step(Kind.ARROW, DENIED, relation, facts=failing, every=True, weight=worst.weight)
     if len(known) < len(facts):
         return None
     verdict = all_verdict(fact.verdict for fact in counted) if counted else DENIED
@@ -281,8 +293,9 @@ def _told(facts: list[Fact]) -> tuple[Fact, ...]:
     return tuple(fact for fact in facts if id(fact) not in left_out)
 
 
-def _joined(kind: Kind, parts: Sequence[Step | None]) -> Step | None:
-    """A union or an intersection: the one part that decides it, or all of them."""
+def _joined(kind: Kind, parts: Sequence[Step | None], every_side: bool) -> Step | None:
+    """A union or an intersection: the one part that decides it (of those that deny all, if
+    `every_side`), or all of them."""
     join, decisive = (any_verdict, ALLOWED) if kind is Kind.UNION else (all_verdict, DENIED)
     verdict = join(None if part is None else part.verdict for part in parts)
     if verdict is None:
@@ -290,13 +303,15 @@ def _joined(kind: Kind, parts: Sequence[Step | None]) -> Step | None:
     told = [(index, part) for index, part in enumerate(parts) if part is not None]
     if verdict is decisive:
         told = [(index, part) for index, part in told if part.verdict is decisive]
-        told = [min(told, key=lambda one: one[1].weight)]
+        if decisive is ALLOWED or not every_side:
+            told = [min(told, key=lambda one: one[1].weight)]
     weight = weigh(part.weight for _, part in told)
     return Step(kind, verdict, parts=tuple(told), weight=weight)
 
 
-def _excluded(base: Step | None, subtracted: Step | None) -> Step | None:
-    """`base` without `subtracted`: both sides if that allows, the side that decides if not."""
+def _excluded(base: Step | None, subtracted: Step | None, every_side: bool) -> Step | None:
+    """`base` without `subtracted`: both sides if that allows; if not the side that decides, or
+    with `every_side` each that would."""
     sides = [(0, base), (1, subtracted)]
     verdicts = [None if step is None else step.verdict for _, step in sides]
     verdict = all_verdict((verdicts[0], opposite(verdicts[1])))
@@ -306,6 +321,7 @@ def _excluded(base: Step | None, subtracted: Step | None) -> Step | None:
     if verdict is DENIED:
         denying = {0: DENIED, 1: ALLOWED}
         told = [(index, step) for index, step in told if step.verdict is denying[index]]
-        told = [min(told, key=lambda one: one[1].weight)]
+        if not every_side:
+            told = [min(told, key=lambda one: one[1].weight)]
     weight = weigh(step.weight for _, step in told)
     return Step(Kind.EXCLUSION, verdict, parts=tuple(told), weight=weight)

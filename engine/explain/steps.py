@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -73,17 +73,17 @@ class Fact:
     missing: frozenset[str] = frozenset()
     then: Goal | None = None
     walk: Step | None = None
-    weight: int = 1
+    weight: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One node of a rewrite: its verdict and what decides it.
 
-    An allowed step holds what it takes to allow, and a denied one what it takes to deny; a
-    conditional step holds everything. `parts` are numbered as the schema orders them (an
-    exclusion has 0, the base, and 1, the subtracted). `then` is another goal of the same object.
-    `every` says that all tuples of an arrow must allow.
+    An allowed step holds what it takes to allow, and a denied one what it takes to deny, or every
+    side that fails (`Rules.every_side`); a conditional step holds everything. `parts` are numbered
+    as the schema orders them (an exclusion has 0, the base, and 1, the subtracted). `then` is
+    another goal of the same object. `every` says that all tuples of an arrow must allow.
     """
 
     kind: Kind
@@ -93,7 +93,7 @@ class Step:
     facts: tuple[Fact, ...] = ()
     then: Goal | None = None
     every: bool = False
-    weight: int = 1
+    weight: int = field(default=1, compare=False)
 
     def goals(self) -> Iterator[Goal]:
         """The goals that this step rests on."""

@@ -55,18 +55,31 @@ class Trial:
             OverlayReader(ground.reader, contextual) if contextual else ground.reader
         )
 
-    async def run(self, budget: Budget, changes: Collection[Update] = ()) -> Tried:
-        """Decide with the evaluator that decides every check, as if `changes` were made.
+    def reader(self, changes: Collection[Update]) -> Reader:
+        """What is read if `changes` were made."""
+        return changed(self._stored, changes) if changes else self._stored
+
+    def rules(self, read: Remembered | None = None, *, every_side: bool = False) -> Rules:
+        """The rules over what was read, of what is stored unless told."""
+        read = self._stored if read is None else read
+        now = self.ground.now
+        return Rules(self.planner, self.check.subject, self._bound, now, read, every_side)
+
+    async def run(
+        self, budget: Budget, changes: Collection[Update] = (), goal: Goal | None = None
+    ) -> Tried:
+        """Decide a goal, the root unless told, with the evaluator that decides every check, as if
+        `changes` were made.
 
         Raises BudgetExceeded, and what the reader raises.
         """
-        ground, check = self.ground, self.check
-        read = Remembered(changed(self._stored, changes)) if changes else self._stored
-        rules = Rules(self.planner, check.subject, self._bound, ground.now, read)
-        plan = self.planner.plan(check.object.type, check.relation)
+        asked = self.root if goal is None else goal
+        read = Remembered(self.reader(changes)) if changes else self._stored
+        rules = self.rules(read)
+        plan = self.planner.plan(asked.object.type, asked.relation)
         if plan is None:
             return Tried(DENIED, rules)
-        evaluation = Evaluation(check.subject, self._bound, ground.now)
-        root = evaluation.ask(plan, check.object.id)
+        evaluation = Evaluation(self.check.subject, self._bound, self.ground.now)
+        root = evaluation.ask(plan, asked.object.id)
         await evaluate([evaluation], read, budget)
         return Tried(decided(root), rules)

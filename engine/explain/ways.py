@@ -9,7 +9,7 @@ none of its parts alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import chain, combinations, count
 
@@ -18,6 +18,7 @@ from engine.decision import Decision, Verdict
 from engine.errors import BudgetExceeded
 from engine.explain.ideas import Cost, Ideas, near
 from engine.explain.justify import Pace, UnjustifiedError
+from engine.explain.others import NOBODY_COUNTED, Census, Others
 from engine.explain.trial import Trial, Tried
 from engine.store.protocol import Update
 from engine.tuples import RelationTuple
@@ -28,18 +29,48 @@ Changes = frozenset[Update]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A subset-minimal set of changes, in tuple order, and what it costs."""
+    """A subset-minimal set of changes, in tuple order, an estimate of how widely it lets in, and
+    whom else it would let in."""
 
     changes: tuple[Update, ...]
     cost: Cost
+    others: Others = NOBODY_COUNTED
+
+    @property
+    def everyone(self) -> int:
+        """Whether it lets in subjects that no tuple names: as counted, else as estimated."""
+        return int(self.others.everyone) if self.others.exact else self.cost.everyone
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """What ways are told in the order of: the fewest others first, those that could not be
+        counted after them, and those that let everyone in last."""
+        exact = self.others.exact
+        return (
+            bool(self.everyone),
+            not exact,
+            self.others.gaining,
+            0 if exact else self.cost.groups,
+            len(self.changes),
+            self.cost,
+            [(str(change.tuple), change.op.value) for change in self.changes],
+        )
 
 
 @dataclass(slots=True)
 class Ways:
-    """The ways found, the cheapest first; `reason` says why there may be others."""
+    """The ways found, those that let in the fewest first; `reason` says why there may be others."""
 
     found: list[Way] = field(default_factory=list)
     reason: str = ""
+
+
+async def ranked(trial: Trial, found: Sequence[Way], until: float) -> list[Way]:
+    """The ways with whom else each would let in, in the order of that; what is not counted by
+    `until`, a `perf_counter` time, is not known."""
+    census = Census(trial, len(found), until)
+    counted = [replace(way, others=await census.others(way.changes)) for way in found]
+    return sorted(counted, key=lambda way: way.rank)
 
 
 class Search:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from api.cli.drawing import MAX_NODES, as_dot, as_svg
 from tests.cli.program import SCHEMA, Program
 
 TUPLES = (
@@ -133,3 +136,55 @@ def test_pictures_escape_what_a_store_holds(program: Program, tmp_path: Path) ->
     shown = {element.text for element in drawn(svg).iter()}
     assert f"document:{id_}#view" in shown
     assert 'label="document:a\\"<&>\\\\#view"' in dot.read_text()
+
+
+def wide(count: int) -> dict[str, Any]:
+    """A proof of a denial with this many tuples, each of a group with no member."""
+    verdict = {"verdict": "denied"}
+    facts = [
+        {
+            "tuple": {"object": "doc:d", "relation": "viewer", "subject": f"group:{n}#member"},
+            "state": "holds",
+            "then": f"group:{n}#member",
+            **verdict,
+        }
+        for n in range(count)
+    ]
+    step = {"kind": "tuples", "relation": "viewer", "tuples": facts, **verdict}
+    judgements = [{"goal": "doc:d#viewer", "step": step, **verdict}]
+    for n in range(count):
+        lacking = {"kind": "tuples", "relation": "member", "looked_for": ["user:a"], **verdict}
+        judgements.append({"goal": f"group:{n}#member", "step": lacking, **verdict})
+    return {
+        "object": "doc:d",
+        "relation": "viewer",
+        "decision": "denied",
+        "judgements": judgements,
+    }
+
+
+@pytest.mark.parametrize(("count", "more"), [(99, 0), (100, 1), (299, 598), (500, 1201)])
+def test_a_picture_says_how_much_it_leaves_out(count: int, more: int) -> None:
+    proof = wide(count)
+    for picture in (as_dot(proof), as_svg(proof)):
+        found = re.findall(r"… (\d+) more", picture)
+        assert found == ([str(more)] if more else [])
+    nodes = re.findall(r"^  n\d+ \[", as_dot(proof), re.MULTILINE)
+    assert len(nodes) == min(3 * count + 1, MAX_NODES + 1)
+
+
+def test_a_denial_shows_every_side_that_fails(filled: Program, tmp_path: Path) -> None:
+    file = tmp_path / "proposed.zed"
+    file.write_text(
+        """definition user {}
+definition doc {
+  relation signed: user
+  relation cleared: user
+  permission enter = signed & cleared
+}
+"""
+    )
+    question = ("check", "doc:a", "enter", "user:zoe", "--explain", "--schema", str(file))
+    out = filled(*question).out
+    assert "no tuple doc:a#signed of user:zoe" in out
+    assert "no tuple doc:a#cleared of user:zoe" in out
