@@ -93,11 +93,14 @@ class Metrics:
 
     def decided(self, results: Iterable[Decision | EngineError]) -> None:
         """Count decisions."""
+        counted: dict[Any, int] = {}
         for result in results:
-            if isinstance(result, Decision):
-                self._decisions[result.verdict].inc()
-            else:
-                self._failed.inc()
+            counter = (
+                self._decisions[result.verdict] if isinstance(result, Decision) else self._failed
+            )
+            counted[counter] = counted.get(counter, 0) + 1
+        for counter, number in counted.items():
+            counter.inc(number)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format."""

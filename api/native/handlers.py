@@ -9,7 +9,7 @@ from api.asgi import Answer
 from api.auth import Right
 from api.calls import Call
 from api.errors import Forbidden
-from api.native import render
+from api.native import hot, render
 from api.native.decode import (
     Members,
     Problems,
@@ -21,8 +21,16 @@ from api.native.decode import (
 )
 from api.native.overlay import overlay_of, tuples_of
 from engine.errors import InvalidRequest
+from engine.jsontext import parse_json
 from engine.pages import Way
-from engine.requests import FULLY_CONSISTENT, Check, Consistency, DeleteRequest, WriteRequest
+from engine.requests import (
+    FULLY_CONSISTENT,
+    Check,
+    Consistency,
+    DeleteRequest,
+    Overlay,
+    WriteRequest,
+)
 from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
 from engine.tuples import parse_object, parse_subject
 
@@ -39,24 +47,51 @@ def _json(body: dict[str, Any], status: int = 200) -> Answer:
 
 async def check(call: Call) -> Answer:
     """`POST /check`."""
-    problems = Problems()
-    body = Members(await call.json(), "", (*CHECK_FIELDS, "consistency", "overlay"), problems)
-    asked = _check(body, problems)
-    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
-    problems.raise_any()
-    assert asked is not None
-    _may_explain(call, (asked,))
+    text = await call.text()
+    plain = hot.plain_check(text)
+    if plain is None:
+        asked, consistency, overlay = decode_check(text)
+        _may_explain(call, (asked,))
+    else:
+        (asked, consistency), overlay = plain, None
     answer = await call.engine.check(
         call.store, asked, consistency, deadline=call.deadline, overlay=overlay
     )
     call.metrics.decided((answer.decision,))
-    return _json(render.check(answer))
+    return Answer(200, hot.rendered_check(answer))
+
+
+def decode_check(text: bytes) -> tuple[Check, Consistency, Overlay | None]:
+    """What the body of a check asks for. Raises InvalidRequest with every problem."""
+    problems = Problems()
+    body = Members(parse_json(text), "", (*CHECK_FIELDS, "consistency", "overlay"), problems)
+    asked = _check(body, problems)
+    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
+    problems.raise_any()
+    assert asked is not None
+    return asked, consistency, overlay
 
 
 async def check_batch(call: Call) -> Answer:
     """`POST /check/batch`."""
+    text = await call.text()
+    plain = hot.plain_batch(text)
+    if plain is None:
+        checks, consistency, overlay = decode_batch(text)
+        _may_explain(call, checks)
+    else:
+        (checks, consistency), overlay = plain, None
+    answer = await call.engine.check_batch(
+        call.store, checks, consistency, deadline=call.deadline, overlay=overlay
+    )
+    call.metrics.decided(answer.results)
+    return Answer(200, hot.rendered_batch(answer))
+
+
+def decode_batch(text: bytes) -> tuple[list[Check], Consistency, Overlay | None]:
+    """What the body of a batch asks for. Raises InvalidRequest with every problem."""
     problems = Problems()
-    body = Members(await call.json(), "", ("checks", "consistency", "overlay"), problems)
+    body = Members(parse_json(text), "", ("checks", "consistency", "overlay"), problems)
     told = [
         _check(Members(item, f"checks[{index}]", CHECK_FIELDS, problems), problems)
         for index, item in enumerate(body.items("checks", required=True))
@@ -65,12 +100,7 @@ async def check_batch(call: Call) -> Answer:
     problems.raise_any()
     checks = [check for check in told if check is not None]
     assert len(checks) == len(told)
-    _may_explain(call, checks)
-    answer = await call.engine.check_batch(
-        call.store, checks, consistency, deadline=call.deadline, overlay=overlay
-    )
-    call.metrics.decided(answer.results)
-    return _json(render.batch(answer))
+    return checks, consistency, overlay
 
 
 def _check(members: Members, problems: Problems) -> Check | None:
@@ -79,7 +109,7 @@ def _check(members: Members, problems: Problems) -> Check | None:
     relation = members.parsed("relation", relation_name)
     subject = members.parsed("subject", parse_subject)
     context = members.object("context")
-    contextual = tuples_of(members, "contextual_tuples", problems)
+    contextual = tuple(tuples_of(members, "contextual_tuples", problems))
     explain = members.flag("explain")
     if object_ is None or relation is None or subject is None:
         return None

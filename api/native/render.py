@@ -74,12 +74,15 @@ def check(answer: CheckAnswer) -> Json:
 def batch(answer: BatchAnswer) -> Json:
     """The answers to a batch, in order; a check that failed has an `error` in its place."""
     results = [
-        {"error": describe(item)}
-        if isinstance(item, EngineError)
-        else _explained(decision(item), why)
+        _explained(outcome(item), why)
         for item, why in zip(answer.results, answer.explanations, strict=True)
     ]
     return {"results": results, "zookie": answer.zookie}
+
+
+def outcome(item: Decision | EngineError) -> Json:
+    """What became of one check of a batch."""
+    return {"error": describe(item)} if isinstance(item, EngineError) else decision(item)
 
 
 def _explained(told: Json, explanation: Mapping[str, Any] | None) -> Json:
