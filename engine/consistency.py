@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 from engine import zookie
 from engine.cache.announcer import Announcer
@@ -29,6 +29,7 @@ from engine.tuples import Object
 
 _NAMES = 10_000
 _FIELD = "consistency"
+_LOOK_AGAIN = 0.001
 
 
 class Chosen(NamedTuple):
@@ -36,6 +37,37 @@ class Chosen(NamedTuple):
 
     snapshot: Snapshot
     now: datetime
+
+
+class Shown(Protocol):
+    """What a node's index of a store shows: everything that was committed before `as_of`."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot of its newest revision."""
+        ...
+
+    @property
+    def as_of(self) -> float:
+        """On the clock of `engine.cache.shared.elapsed`."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """It changes when the index may be of another history than before."""
+        ...
+
+
+class Local(Protocol):
+    """The indexes of this node; they answer at once, and None where there is nothing to be used."""
+
+    def shown(self, store_id: str) -> Shown | None:
+        """What the index of a store shows now."""
+        ...
+
+    def snapshot(self, store_id: str, revision: int) -> Snapshot | None:
+        """The snapshot of a revision that the index of a store can show."""
+        ...
 
 
 def utcnow() -> datetime:
@@ -49,6 +81,9 @@ class Freshness:
     `max_staleness` is in seconds and must be the same on every node, as must the presence of an
     announcer and `read_your_writes`: each node's promise rests on what the others do. `clock`
     counts seconds and never steps back; `now` is the wall clock; `pause` sleeps for seconds.
+
+    `local` are this node's indexes: where one is fresh enough, its snapshot is chosen and nobody is
+    asked. `patience` is how many seconds a request waits for an index to get fresh enough.
     """
 
     def __init__(
@@ -61,8 +96,13 @@ class Freshness:
         clock: Callable[[], float] = elapsed,
         now: Callable[[], datetime] = utcnow,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        local: Local | None = None,
+        patience: float = 0.02,
     ) -> None:
         self.storage = storage
+        self._local = local
+        self._patience = patience
+        self._generations: Lru[str, int] = Lru(_NAMES)
         self.announcer = announcer
         self.max_staleness = max_staleness
         self._read_your_writes = read_your_writes
@@ -136,6 +176,10 @@ class Freshness:
         Raises ZookieUnknown naming `field` when its stamp is not in the store's history,
         SnapshotExpired, StoreNotFound and Unavailable.
         """
+        if await self._shown(store_id) is not None and self._local is not None:
+            held = self._local.snapshot(store_id, revision)
+            if held is not None and held.stamp == stamp:
+                return held
         # A head within the bound notices a restored lineage before an old proof is believed.
         head = await self._heads.since(store_id, self.clock() - self.max_staleness)
         if revision < head.oldest_revision:
@@ -178,6 +222,11 @@ class Freshness:
     async def _latest(self, store_id: str, objects: Collection[Object]) -> Snapshot:
         started = self.clock()
         oldest = started - self.max_staleness
+        shown = await self._shown(store_id)
+        if shown is not None:
+            fit = await self._fit(shown, objects)
+            if fit is not None:
+                return fit
         if not objects or not self._read_your_writes:
             return (await self._heads.since(store_id, oldest)).snapshot
         head, as_of = self._heads.known(store_id)
@@ -189,8 +238,55 @@ class Freshness:
         # Asked from now on, not from the start: the announcer's record was seen alive before it.
         return (await self._heads.since(store_id, self.clock())).snapshot
 
+    async def _shown(self, store_id: str, revision: int = 0) -> Shown | None:
+        """What the index shows if that is within the staleness bound and not before `revision`,
+        waiting a little for it to get there."""
+        if self._local is None:
+            return None
+        shown = self._local.shown(store_id)
+        if shown is None:
+            return None
+        if self._generations.get(store_id) != shown.generation:
+            # If the history is another one, this read notices it, and all that is known is dropped.
+            await self._heads.since(store_id, self.clock())
+            self._generations.put(store_id, shown.generation)
+        until = self.clock() + self._patience
+        while shown.snapshot.revision < revision:
+            if self.clock() >= until:
+                return None
+            await self._pause(_LOOK_AGAIN)
+            shown = self._local.shown(store_id)
+            if shown is None:
+                return None
+        return shown if shown.as_of >= self.clock() - self.max_staleness else None
+
+    async def _fit(self, shown: Shown, objects: Collection[Object]) -> Snapshot | None:
+        """The snapshot of an index within the bound, if it has the last writes to `objects`; for a
+        question about no object in particular, if it has those that went through this node."""
+        store_id = shown.snapshot.store_id
+        if not self._read_your_writes:
+            return shown.snapshot
+        if objects:
+            if self.announcer is None:
+                return None
+            demanded = await self.announcer.last_write(store_id, objects, shown.as_of)
+            if demanded is None:
+                return None
+        else:
+            head, _ = self._heads.known(store_id)
+            demanded = 0 if head is None else head.snapshot.revision
+        if demanded <= shown.snapshot.revision:
+            return shown.snapshot
+        later = await self._shown(store_id, demanded)
+        return None if later is None else later.snapshot
+
     async def _at_least(self, store_id: str, text: str) -> Snapshot:
         revision, stamp = self._decode(store_id, text, _FIELD)
+        shown = await self._shown(store_id, revision)
+        if shown is not None and self._local is not None:
+            held = self._local.snapshot(store_id, revision)
+            if held is not None and held.stamp == stamp:
+                return shown.snapshot
         head = await self._heads.since(store_id, self.clock() - self.max_staleness)
         if revision < head.oldest_revision:
             # Its stamp is gone, and every snapshot that is left is fresher than it.

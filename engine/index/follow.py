@@ -13,12 +13,13 @@ from pathlib import Path
 
 import lmdb
 
+from engine.cache.shared import elapsed
 from engine.errors import EngineError, SnapshotExpired, ZookieUnknown
 from engine.index.apply import OutOfOrderError, Writer
 from engine.index.build import Source, build
 from engine.index.encoding import TooManyNamesError
 from engine.index.files import IndexDamagedError, Tables
-from engine.index.status import Status, moment
+from engine.index.status import Status
 from engine.store.protocol import Head, Storage
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Follower:
             self._drop()
         if self._writer is None:
             await self._start()
-        began = moment()
+        began = elapsed()
         head = await self._storage.head(self._store_id)
         if not await self._continues(head):
             _log.warning("the store %s has another history: building again", self._store_id)

@@ -38,10 +38,15 @@ _FAULTS = (lmdb.Error, IndexDamagedError, KeyError, UnicodeDecodeError)
 
 
 class Shown(NamedTuple):
-    """The newest snapshot of an index, and the moment since which nothing is missing in it."""
+    """The newest snapshot of an index, and the moment since which nothing is missing in it.
+
+    `generation` changes when the index was made anew, as it is when the store turns out to have
+    another history.
+    """
 
     snapshot: Snapshot
     as_of: float
+    generation: int
 
 
 class LocalIndexes:
@@ -98,7 +103,7 @@ class _Store:
         # Read before the state: what the state shows is at least as new.
         as_of = status.as_of
         state = self._begin()
-        return None if state is None else Shown(state[1].head, as_of)
+        return None if state is None else Shown(state[1].head, as_of, self._generation)
 
     def snapshot(self, revision: int) -> Snapshot | None:
         state = self._begin() if self._current() else None

@@ -8,18 +8,12 @@ index is complete before `generation` names it.
 from __future__ import annotations
 
 import mmap
-import time
 from pathlib import Path
 
 _WORDS = 8
 _SIZE = _WORDS * 8
 _BOOT, _GENERATION, _AS_OF, _REVISION, _HEAD, _BYTES, _LAST = range(7)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def moment() -> float:
-    """Seconds on the clock that all processes of this boot share, and that `as_of` is told in."""
-    return time.monotonic()
 
 
 def _boot() -> int:
@@ -54,7 +48,8 @@ class Status:
 
     @property
     def as_of(self) -> float:
-        """The moment since which nothing committed is missing in the index."""
+        """The moment since which nothing committed is missing in the index, on the clock of
+        `engine.cache.shared.elapsed`, which all processes of this boot share."""
         return self._words[_AS_OF] / 1e9
 
     @property
