@@ -72,6 +72,9 @@ class Engine(Accesses):
         self._cursors = Cursors(storage)
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
         super().__init__(self._pages, storage, self._cursors)
+        self._reading = lists.Reading(
+            storage, self.freshness, self._cursors, self.limits, self._pages.grounds
+        )
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
 
@@ -164,12 +167,13 @@ class Engine(Accesses):
         limit: int | None = None,
         cursor: str | None = None,
         consistency: Consistency = MINIMIZE_LATENCY,
+        overlay: Overlay | None = None,
     ) -> ReadAnswer:
-        """A page of stored tuples in identity order; rewrites are not applied."""
+        """A page of tuples in identity order; rewrites are not applied, and `overlay` counts as
+        written."""
         check_filter(filter, "filter")
-        reading = lists.Reading(self.storage, self.freshness, self._cursors, self.limits)
         record = await self._store(store, consistency)
-        return await reading.page(record, filter, limit, cursor, consistency)
+        return await self._reading.page(record, filter, limit, cursor, consistency, overlay)
 
     async def export(
         self,
@@ -178,11 +182,13 @@ class Engine(Accesses):
         filter: TupleFilter | None = None,  # noqa: A002 - the API's word
         consistency: Consistency = MINIMIZE_LATENCY,
         after: RelationTuple | None = None,
+        overlay: Overlay | None = None,
     ) -> AsyncGenerator[ReadAnswer, None]:
-        """Every matching tuple of one snapshot, in pages; the last page has no cursor."""
-        reading = lists.Reading(self.storage, self.freshness, self._cursors, self.limits)
+        """Every matching tuple of one snapshot, in pages; the last page has no cursor, and
+        `overlay` counts as written."""
         record = await self._store(store, consistency)
-        async for page in reading.every_page(record, filter or TupleFilter(), consistency, after):
+        wanted = filter or TupleFilter()
+        async for page in self._reading.every_page(record, wanted, consistency, after, overlay):
             yield page
 
     @by_name

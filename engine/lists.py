@@ -10,8 +10,10 @@ from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.digest import digest
 from engine.errors import LimitExceeded
+from engine.grounds import Grounds, arguments_of
 from engine.limits import Limits
-from engine.requests import Consistency, ReadAnswer
+from engine.requests import Consistency, Overlay, ReadAnswer
+from engine.store.laid_over import LaidOver
 from engine.store.protocol import Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple, Subject
 from engine.zookie import encode
@@ -57,15 +59,25 @@ async def place_of(
 
 
 class Reading:
-    """Reads pages of tuples."""
+    """Reads pages of tuples, as they are stored or as if an overlay had been written.
+
+    An overlay raises what `Grounds.at` raises; its schema is what the added tuples are checked
+    against, and nothing else.
+    """
 
     def __init__(
-        self, storage: Storage, freshness: Freshness, cursors: Cursors, limits: Limits
+        self,
+        storage: Storage,
+        freshness: Freshness,
+        cursors: Cursors,
+        limits: Limits,
+        grounds: Grounds,
     ) -> None:
         self._storage = storage
         self._freshness = freshness
         self._cursors = cursors
         self._limits = limits
+        self._grounds = grounds
 
     async def page(
         self,
@@ -74,16 +86,18 @@ class Reading:
         limit: int | None,
         cursor: str | None,
         consistency: Consistency,
+        overlay: Overlay | None = None,
     ) -> ReadAnswer:
         """One page. Raises LimitExceeded, and what `place_of` raises."""
         size = self._limits.page_default if limit is None else limit
         check_limit(size, self._limits.page_maximum)
-        call = Call(record.id, "read", digest(list(filter_)))
+        call = Call(record.id, "read", digest(list(filter_), arguments_of(overlay)))
         snapshot, now, position = await place_of(
             self._freshness, self._cursors, record, call, cursor=cursor, consistency=consistency
         )
         after = None if position is None else _tuple_at(position)
-        found = await self._storage.read(snapshot, filter_, after=after, limit=size + 1, now=now)
+        laid = await self._laid_over(snapshot, now, overlay)
+        found = await laid.read(filter_, after=after, limit=size + 1)
         tuples = tuple(found[:size])
         following = None
         if len(found) > size:
@@ -98,20 +112,28 @@ class Reading:
         filter_: TupleFilter,
         consistency: Consistency,
         after: RelationTuple | None,
+        overlay: Overlay | None = None,
     ) -> AsyncGenerator[ReadAnswer, None]:
         """All pages of one snapshot, each of the maximal size; the last one has no cursor, the
         others have "" for one, as there is no page to ask for."""
         snapshot, now = await self._freshness.choose(record, consistency)
+        laid = await self._laid_over(snapshot, now, overlay)
         size = self._limits.page_maximum
         while True:
-            found = await self._storage.read(
-                snapshot, filter_, after=after, limit=size + 1, now=now
-            )
+            found = await laid.read(filter_, after=after, limit=size + 1)
             more = len(found) > size
             yield ReadAnswer(tuple(found[:size]), "" if more else None, encode(snapshot))
             if not more:
                 return
             after = found[size - 1]
+
+    async def _laid_over(
+        self, snapshot: Snapshot, now: datetime, overlay: Overlay | None
+    ) -> LaidOver:
+        if overlay is None:
+            return LaidOver(self._storage, snapshot, now)
+        ground, _ = await self._grounds.at(snapshot, now, overlay)
+        return LaidOver(self._storage, snapshot, now, ground.overlay.add, ground.overlay.remove)
 
 
 def _tuple_at(position: tuple[str, ...]) -> RelationTuple:

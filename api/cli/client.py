@@ -86,7 +86,7 @@ class Server:
             sent["Content-Type"] = NDJSON
         elif body is not None:
             sent["Content-Type"] = "application/json"
-            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            content = _encoded(body)
         with self._answering():
             response = self._http.request(
                 method, path, content=content, params=parameters, headers=sent
@@ -99,17 +99,26 @@ class Server:
 
     @contextmanager
     def stream(
-        self, path: str, parameters: Mapping[str, str], *, silence: float | None = None
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        silence: float | None = None,
     ) -> Iterator[tuple[Mapping[str, str], Iterator[JsonObject]]]:
-        """The headers and the JSON lines of a GET, as they come.
+        """The headers and the JSON lines of a GET, or of a POST with a JSON `body`, as they come.
 
         `silence` is the longest wait for the next line, in seconds; the shared timeout if absent.
 
         Raises Failure like `call`; a connection lost on the way is UNAVAILABLE.
         """
         timeout = httpx.Timeout(self._timeout, read=silence or self._timeout)
+        sent, content = {"Accept": NDJSON}, None
+        if body is not None:
+            sent["Content-Type"], content = "application/json", _encoded(body)
+        method = "GET" if body is None else "POST"
         request = self._http.stream(
-            "GET", path, params=parameters, headers={"Accept": NDJSON}, timeout=timeout
+            method, path, params=parameters, content=content, headers=sent, timeout=timeout
         )
         with self._answering(), request as response:
             if not response.is_success:
@@ -193,6 +202,10 @@ class Server:
             hint=hint,
             details={"status": known, "problem": problem},
         )
+
+
+def _encoded(body: object) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _split(response: httpx.Response) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from api.cli.checkpoint import Checkpoint
-from api.cli.client import Server
+from api.cli.client import JsonObject, Server
 from api.cli.failure import ExitCode, Failure
 from api.cli.filters import (
     ConsistencyOption,
@@ -30,6 +30,7 @@ from api.cli.filters import (
 from api.cli.options import Run, command
 from api.cli.progress import progress
 from api.cli.tuple_files import STANDARD, Form, form_of, format_line, from_json, tuple_to_json
+from api.cli.whatif import SchemaOption, WithOption, WithoutOption, overlay
 from engine.tuples import RelationTuple
 
 _ATTEMPTS = 5
@@ -59,17 +60,22 @@ def export(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an export to FILE stopped.")
     ] = False,
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     mode: ConsistencyOption = None,
     zookie: ZookieOption = None,
     at_time: TimeOption = None,
 ) -> None:
     """Write every tuple of one snapshot, sorted, to a file that `import` reads."""
     chosen = form or (Form.NDJSON if run.output.as_json and file == STANDARD else form_of(file))
-    asked = consistency(mode, zookie, at_time)
-    parameters = {"consistency": asked} if isinstance(asked, str) else asked
-    parameters = {**parameters, **tuple_filter(filter_)}
+    body: JsonObject = {
+        "consistency": consistency(mode, zookie, at_time),
+        "filter": tuple_filter(filter_),
+        **overlay(added, removed, schema),
+    }
     with Server(run.options) as server:
-        source = _Source(run, server, parameters)
+        source = _Source(run, server, body)
         if file == STANDARD:
             if resume:
                 raise Failure("--resume needs a FILE")
@@ -87,35 +93,29 @@ def export(
 class _Source:
     """The tuples of one snapshot, asked for again from the last one when a connection breaks."""
 
-    def __init__(self, run: Run, server: Server, parameters: dict[str, str]) -> None:
+    def __init__(self, run: Run, server: Server, body: JsonObject) -> None:
         self.count = 0
         self.zookie = ""
         self._run = run
         self._server = server
-        self._parameters = parameters
+        self._body = body
 
     def identity(self, file: str, form: Form) -> dict[str, str]:
         """What tells this export from another one to the same file."""
         made = {"server": self._server.url, "store": self._server.store, "file": file}
-        asked = {name: str(self._parameters[name]) for name in sorted(self._parameters)}
-        return {**made, "form": form.value, "asked": json.dumps(asked)}
+        return {**made, "form": form.value, "asked": json.dumps(self._body, sort_keys=True)}
 
     def pin(self, zookie: str, count: int) -> None:
         """Stay at the snapshot of an export that has given `count` tuples before."""
         self.zookie, self.count = zookie, count
-        for name in ("consistency", "at_least_as_fresh", "at_time"):
-            self._parameters.pop(name, None)
-        self._parameters["at_exact_snapshot"] = zookie
+        self._body["consistency"] = {"at_exact_snapshot": zookie}
 
     def tuples(self, after: RelationTuple | None) -> Iterator[RelationTuple]:
         """Every tuple after one, or all. Raises Failure if the export cannot be completed."""
         attempt = 0
         while True:
-            parameters = dict(self._parameters)
-            if after is not None:
-                parameters["after"] = json.dumps(tuple_to_json(after))
             try:
-                for item in self._one_stream(parameters):
+                for item in self._one_stream(after):
                     after, attempt = item, 0
                     self.count += 1
                     yield item
@@ -129,9 +129,10 @@ class _Source:
             else:
                 return
 
-    def _one_stream(self, parameters: dict[str, str]) -> Iterator[RelationTuple]:
+    def _one_stream(self, after: RelationTuple | None) -> Iterator[RelationTuple]:
         path = self._server.store_path("/export")
-        with self._server.stream(path, parameters) as (headers, lines):
+        on = {} if after is None else {"after": tuple_to_json(after)}
+        with self._server.stream(path, body={**self._body, **on}) as (headers, lines):
             if not self.zookie:
                 self.pin(str(headers.get("x-stonetown-zookie", "")), 0)
             for line in lines:

@@ -200,6 +200,9 @@ def read(
     object_: ObjectOption = "",
     relation: RelationOption = "",
     subject: SubjectOption = "",
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
     limit: LimitOption = 100,
     everything: AllOption = False,
     cursor: CursorOption = "",
@@ -211,6 +214,7 @@ def read(
     body: JsonObject = {
         "filter": tuple_filter(filter_, object_=object_, relation=relation, subject=subject),
         "consistency": consistency(mode, zookie, at_time),
+        **overlay(added, removed, schema),
     }
     most = None if everything else limit
     with Server(run.options) as server:

@@ -36,6 +36,7 @@ from engine.tuples import parse_object, parse_subject
 
 T = TypeVar("T")
 CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
+READ_FIELDS = ("filter", "limit", "cursor", "consistency", "overlay")
 EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency", "overlay")
 _OPS = {op.value: op for op in UpdateOp}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
@@ -171,14 +172,14 @@ async def expand(call: Call) -> Answer:
 async def read(call: Call) -> Answer:
     """`POST /read`."""
     problems = Problems()
-    body = Members(await call.json(), "", ("filter", "limit", "cursor", "consistency"), problems)
+    body = Members(await call.json(), "", READ_FIELDS, problems)
     wanted = decode_filter(body.required("filter"), "filter", problems)
     limit = body.optional_count("limit")
     cursor = body.optional_text("cursor")
-    consistency = consistency_of(body, problems)
+    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
     problems.raise_any()
     answer = await call.engine.read(
-        call.store, wanted, limit=limit, cursor=cursor, consistency=consistency
+        call.store, wanted, limit=limit, cursor=cursor, consistency=consistency, overlay=overlay
     )
     return _json(render.read(answer))
 

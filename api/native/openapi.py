@@ -105,7 +105,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         kinds = ["application/json"]
         if operation.lines:
             kinds.append(_NDJSON)
-        if operation.name == "export":
+        if operation.name in {"export", "post_export"}:
             kinds = [_NDJSON]
         if operation.name == "watch":
             kinds = ["text/event-stream", _NDJSON]

@@ -195,6 +195,17 @@ OPERATIONS: tuple[Operation, ...] = (
         stream=True,
     ),
     Operation(
+        "post_export",
+        "POST",
+        f"{STORE}/export",
+        Right.READ,
+        transfer.post_export,
+        "The same, asked for in a body, which may hold an overlay",
+        wire.ExportRequest,
+        wire.Tuple,
+        stream=True,
+    ),
+    Operation(
         "watch",
         "GET",
         f"{STORE}/watch",

@@ -18,12 +18,17 @@ from api.calls import Call
 from api.errors import BodyTooLarge, DeadlinePassed, WriteDeadlinePassed, describe
 from api.native import render
 from api.native.decode import (
+    Members,
     Problems,
     consistency_of_query,
+    decode_filter,
     decode_tuple,
     filter_of_query,
     tuple_of_query,
 )
+from api.native.handlers import consistency_of
+from api.native.listing import body_of
+from api.native.overlay import overlay_of
 from api.native.streaming import Stream
 from engine.errors import EngineError, InvalidRequest
 from engine.jsontext import parse_json
@@ -36,6 +41,7 @@ _NDJSON = re.compile(
 )
 _UPDATE = re.compile(r"updates\[(\d+)\]\.tuple(.*)", re.DOTALL)
 _YIELD_EVERY = 256
+EXPORT_FIELDS = ("filter", "after", "consistency", "overlay")
 
 
 async def import_tuples(call: Call) -> Answer:
@@ -189,7 +195,32 @@ async def export_tuples(call: Call) -> None:
     after = tuple_of_query(query["after"], "query.after", problems) if "after" in query else None
     problems.raise_any()
     await call.no_body()
-    pages = call.engine.export(call.store, filter=wanted, consistency=consistency, after=after)
+    await _export(
+        call,
+        call.engine.export(call.store, filter=wanted, consistency=consistency, after=after),
+    )
+
+
+async def post_export(call: Call) -> None:
+    """`POST /export`."""
+    problems = Problems()
+    body = Members(await body_of(call), "", EXPORT_FIELDS, problems)
+    wanted, after = TupleFilter(), None
+    if body.get("filter") not in (None, {}):
+        wanted = decode_filter(body.get("filter"), "filter", problems)
+    if body.get("after") is not None:
+        after = decode_tuple(body.get("after"), "after", problems)
+    consistency, overlay = consistency_of(body, problems), overlay_of(body, problems)
+    problems.raise_any()
+    await _export(
+        call,
+        call.engine.export(
+            call.store, filter=wanted, consistency=consistency, after=after, overlay=overlay
+        ),
+    )
+
+
+async def _export(call: Call, pages: AsyncGenerator[ReadAnswer, None]) -> None:
     stream = Stream(call, b"application/x-ndjson")
     try:
         async with asyncio.timeout(call.settings.deadline):

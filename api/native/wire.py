@@ -136,13 +136,28 @@ class DeleteRequest(BaseModel):
 
 
 class ReadRequest(BaseModel):
-    """List stored tuples; rewrites are not applied."""
+    """List stored tuples; rewrites are not applied. The schema of an overlay is what its added
+    tuples are checked against, and nothing else."""
 
     model_config = example({"filter": {"object_type": "document"}, "limit": 100})
     filter: Filter
     limit: int | None = None
     cursor: str | None = None
     consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
+
+
+class ExportRequest(BaseModel):
+    """Get every tuple that a filter matches; without one, all. `after` is a tuple, string or
+    object, to go on behind."""
+
+    model_config = example(
+        {"filter": {"object_type": "document"}, "overlay": {"remove": ["group:eng#member@user:bo"]}}
+    )
+    filter: Filter | None = None
+    after: TupleInput | None = None
+    consistency: Consistency = "minimize_latency"
+    overlay: Overlay | None = None
 
 
 class CheckItem(BaseModel):

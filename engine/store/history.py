@@ -108,10 +108,5 @@ class StoreHistory:
                     and entry.snapshot.revision == after[0]
                     and change.tuple.identity <= after[1].identity
                 )
-                if not passed and _matches(filter_, change.tuple):
+                if not passed and filter_.matches(change.tuple):
                     yield TupleEvent(entry.snapshot, change, entry.metadata, entry.actor)
-
-
-def _matches(filter_: TupleFilter, tuple_: RelationTuple) -> bool:
-    parts = (*tuple_.object, tuple_.relation, *tuple_.subject)
-    return all(want in (None, part) for want, part in zip(filter_, parts, strict=True))

@@ -72,6 +72,11 @@ class TupleFilter(NamedTuple):
     subject_id: str | None = None
     subject_relation: str | None = None
 
+    def matches(self, item: RelationTuple) -> bool:
+        """Whether a tuple is one of these."""
+        parts = (*item.object, item.relation, *item.subject)
+        return all(want in {None, part} for want, part in zip(self, parts, strict=True))
+
 
 class Shape(NamedTuple):
     """The form of stored tuples that a schema write would no longer allow; None means any."""

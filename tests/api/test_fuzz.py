@@ -56,6 +56,11 @@ GOOD: dict[str, Any] = {
     },
     "expand": {"object": "document:a", "relation": "view"},
     "read": {"filter": {"object_type": "document"}, "limit": 3, "consistency": "minimize_latency"},
+    "post_export": {
+        "filter": {"object_type": "document"},
+        "after": "document:a#viewer@user:ann",
+        "overlay": {"add": ["document:a#viewer@user:zoe"], "remove": ["group:a#member@user:bo"]},
+    },
     "write": {
         "updates": [{"op": "touch", "tuple": "document:a#viewer@user:ann"}],
         "preconditions": [{"op": "must_not_match", "filter": {"object_type": "group"}}],

@@ -177,3 +177,18 @@ async def test_a_batch_that_takes_too_long_has_an_unknown_outcome() -> None:
         problem = response.json()
         assert (response.status_code, problem["outcome"]) == (504, "unknown")
         assert problem["imported"] == 0
+
+
+async def test_an_export_in_a_body_refuses_what_is_wrong(served: Served) -> None:
+    for body, code, field in (
+        ([], "wrong_type", "body"),
+        ({"filtr": {}}, "unknown_field", "filtr"),
+        ({"filter": {"object_type": 7}}, "wrong_type", "filter.object_type"),
+        ({"after": "document"}, "invalid_tuple", "after"),
+        ({"consistency": "soon"}, "invalid_request", "consistency"),
+        ({"consistency": {"at_exact_snapshot": "x"}}, "invalid_zookie", "consistency"),
+    ):
+        response = await served.post("/export", body)
+        told = response.json()
+        assert (response.status_code, told["code"], told["field"]) == (400, code, field), told
+    assert (await served.http.post(f"{STORE}/export")).status_code == 415

@@ -221,3 +221,16 @@ def test_an_interrupted_export_resumes(program: Program, tmp_path: Path, name: s
     whole = gzip.decompress(data) if name.endswith(".gz") else data
     assert whole.decode() == text(12_000)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [name]
+
+
+def test_what_would_be_stored_is_exported_and_read(program: Program, tmp_path: Path) -> None:
+    program.ok("write", "document:a#viewer@user:ann", "document:b#viewer@user:ann")
+    laid = ("--with", "document:c#viewer@user:bo", "--without", "document:a#viewer@user:ann")
+    left = ["document:b#viewer@user:ann", "document:c#viewer@user:bo"]
+    assert program.ok("export", *laid).out.splitlines() == left
+    program.ok("export", str(tmp_path / "t.txt"), *laid)
+    assert (tmp_path / "t.txt").read_text().splitlines() == left
+    told = program.ok("read", "document", *laid, "--limit", "2", "--json").json["tuples"]
+    assert [item["object"] for item in told] == ["document:b", "document:c"]
+    assert program("export", "--with", "document:c#nobody@user:bo").code == 2
+    assert len(program.ok("export").out.splitlines()) == 2

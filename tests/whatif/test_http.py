@@ -91,6 +91,45 @@ async def test_lookups_list_and_count_under_the_overlay(filled: Served) -> None:
     assert "document:a" not in streamed
 
 
+async def test_a_read_lists_what_would_be_stored(filled: Served) -> None:
+    body = {"filter": {"object_type": "document"}}
+    for size in (1, 2, 100):
+        found: list[str] = []
+        cursor = None
+        while True:
+            asked = {**body, "limit": size, "cursor": cursor}
+            page = await ask(filled, "/read", asked, **BOTH)
+            found += [f"{item['object']} {item['subject']}" for item in page["tuples"]]
+            cursor = page["cursor"]
+            if cursor is None:
+                break
+        left = ["document:a group:eng#member", "document:b user:bob", "document:c user:bob"]
+        assert found == left
+
+
+async def exported(served: Served, body: dict[str, Any]) -> list[Any]:
+    """The lines of an export."""
+    response = await served.post("/export", body)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def test_an_export_is_of_what_would_be_stored(filled: Served) -> None:
+    *tuples, last = await exported(filled, {"overlay": BOTH})
+    told = [f"{item['object']}#{item['relation']}@{item['subject']}" for item in tuples]
+    left = ["document:a#viewer@group:eng#member", *(f"document:{n}#viewer@user:bob" for n in "bc")]
+    assert told == left
+    assert (last["complete"], last["exported"]) == (True, 3)
+    rest = {"filter": {"object_type": "document"}, "after": tuples[0], "overlay": BOTH}
+    assert (await exported(filled, rest))[:-1] == tuples[1:]
+    then = {"filter": {}, "consistency": {"at_exact_snapshot": last["zookie"]}}
+    stored = await filled.http.get("/v1/stores/default/export")
+    assert (await exported(filled, then))[:-1] == [
+        json.loads(line) for line in stored.text.splitlines()[:-1]
+    ]
+
+
 async def test_another_schema_decides(filled: Served) -> None:
     schema = {"schema": OTHER_SCHEMA}
     edit = {**CHECK, "relation": "edit"}
@@ -183,7 +222,16 @@ async def test_a_cursor_is_of_its_overlay(filled: Served) -> None:
 async def test_a_wrong_overlay_is_refused(
     filled: Served, overlay: Any, code: str, field: str
 ) -> None:
-    for call, body in (("/check", CHECK), ("/lookup/subjects", SUBJECTS)):
+    read = {"filter": {"object_type": "document"}}
+    calls = (
+        ("/check", CHECK),
+        ("/lookup/subjects", SUBJECTS),
+        ("/lookup/permissions", PERMISSIONS),
+        ("/expand", {"object": "document:a", "relation": "view", "recursive": True}),
+        ("/read", read),
+        ("/export", read),
+    )
+    for call, body in calls:
         response = await filled.post(call, {**body, "overlay": overlay})
         told = response.json()
         assert 400 <= response.status_code < 500, told
