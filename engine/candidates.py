@@ -1,23 +1,29 @@
 """The candidates of one target of a lookup, in order, read as far as they are asked for.
 
 What was reached on the way (`engine.reach`) is in memory. The tuples of the last step are many
-more, so they are streams, each sorted by object: parts of all of them are read together, and
-handed out up to the id that every stream has been read to.
+more, so they are streams, each sorted by object: parts of many of them are read together, and
+handed out up to the id that every stream has been read to. Which ones that will be next is known:
+those that have been read least far.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from engine.confirm import Confirmation
 from engine.entrances import Alias, Itself, Place, Stored
+from engine.errors import BudgetExceeded
 from engine.plan import Forms
 from engine.reach import SCANS_PER_ROUND, Reach, Routes, Turns, onward_scan, own_scan
-from engine.reader import ReverseEdge, ReverseReader, ReverseScan
+from engine.reader import ReverseReader, ReverseScan
 from engine.tuples import Subject
 
 _TUPLES_PER_ROUND = 20_000
+_TUPLES_HELD = 100_000
+_LEAST = 2
 
 Candidate = tuple[str, bool]
 """An object's id, and whether it is a member without being checked."""
@@ -30,7 +36,7 @@ class _Stream:
     scan: ReverseScan
     forms: Forms
     certain: bool
-    read: deque[Candidate] = field(default_factory=deque)
+    read: list[Candidate] = field(default_factory=list)
     ended: bool = False
 
 
@@ -89,63 +95,86 @@ def _aliases_of(target: Place, routes: Routes) -> set[tuple[Place, bool]]:
 
 
 class Candidates:
-    """The candidates whose id is greater than `after`; a part holds about `at_once` of them."""
+    """The candidates whose id is greater than `after`."""
 
-    def __init__(self, way: Approach, after: str, at_once: int, confirmation: Confirmation) -> None:
+    def __init__(self, way: Approach, after: str, confirmation: Confirmation) -> None:
         self._near = way.near
         self._waiting = deque(sorted(id_ for id_ in way.near if id_ > after))
         self._streams = [
             _Stream(scan._replace(after=after), forms, certain)
             for scan, (forms, certain) in way.scans.items()
         ]
-        share = _TUPLES_PER_ROUND // len(self._streams) if self._streams else 1
-        self._each = max(1, min(at_once, share))
+        self._held = 0
+        self._gathered: dict[str, bool] = {}
         self._confirmation = confirmation
 
-    async def part(self, reader: ReverseReader) -> list[Candidate]:
-        """The next candidates in order, nothing when there are no more.
+    @property
+    def size(self) -> int:
+        """How many candidates and streams are held in memory."""
+        return len(self._waiting) + len(self._gathered) + len(self._streams) + self._held
 
-        Raises BudgetExceeded, and what the reader raises.
+    async def part(self, reader: ReverseReader, at_once: int) -> list[Candidate]:
+        """The next candidates in order, at least `at_once` unless they are the last or a budget is
+        used up; nothing when there are no more.
+
+        Raises BudgetExceeded if there is nothing to return, and what the reader raises.
         """
-        turns = Turns(self._confirmation.budget())
-        while self._streams or self._waiting:
-            await self._read(reader, turns)
-            bound = min((s.scan.after for s in self._streams if not s.ended), default=None)
-            part = self._up_to(bound)
-            self._streams = [s for s in self._streams if s.read or not s.ended]
-            if part:
-                return part
-        return []
+        try:
+            turns = Turns(self._confirmation.budget())
+            await self._gather(turns)
+            while self._streams and len(self._gathered) < at_once:
+                await self._read(reader, at_once, turns)
+                await self._gather(turns)
+        except BudgetExceeded:
+            if not self._gathered:
+                raise
+        part, self._gathered = sorted(self._gathered.items()), {}
+        return part
 
-    async def _read(self, reader: ReverseReader, turns: Turns) -> None:
-        """Read on in every stream of which little is left."""
+    async def _read(self, reader: ReverseReader, at_once: int, turns: Turns) -> None:
+        """Read on in streams of which little is left: those that come next before the others, and
+        the further the fewer they are."""
+        streams = [stream for stream in self._streams if not stream.ended]  # one at least
+        least = max(_LEAST, min(at_once, _TUPLES_PER_ROUND // len(streams)))
+        hungry = [stream for stream in streams if len(stream.read) < least]
+        taken = nsmallest(SCANS_PER_ROUND, hungry, key=_after)
+        room = min(_TUPLES_PER_ROUND, _TUPLES_HELD - self._held)
+        each = max(least, min(at_once, room // len(taken)))
+        scans = [stream.scan for stream in taken]
         budget = self._confirmation.budget()
-        hungry = [s for s in self._streams if not s.ended and len(s.read) < self._each]
-        for start in range(0, len(hungry), SCANS_PER_ROUND):
-            streams = hungry[start : start + SCANS_PER_ROUND]
-            scans = [stream.scan for stream in streams]
-            found = await reader.objects_of(scans, self._each, budget.reads)
-            budget.spend_reads(len(scans) + sum(map(len, found)))
-            for stream, edges in zip(streams, found, strict=True):
-                stream.ended = len(edges) < self._each
-                for edge in edges:
-                    self._take(stream, edge)
-                    await turns.work()
+        found = await reader.objects_of(scans, each, budget.reads)
+        budget.spend_reads(len(scans) + sum(map(len, found)))
+        for stream, edges in zip(taken, found, strict=True):
+            stream.ended = len(edges) < each
+            for edge in edges:
+                holds = self._confirmation.condition(edge, stream.forms)
+                if holds is not None:
+                    stream.read.append((edge.object_id, stream.certain and holds))
+                    self._held += 1
+                await turns.work()
+            if edges:
+                stream.scan = stream.scan._replace(after=edges[-1].object_id)
 
-    def _take(self, stream: _Stream, edge: ReverseEdge) -> None:
-        stream.scan = stream.scan._replace(after=edge.object_id)
-        holds = self._confirmation.condition(edge, stream.forms)
-        if holds is not None:
-            stream.read.append((edge.object_id, stream.certain and holds))
-
-    def _up_to(self, bound: str | None) -> list[Candidate]:
-        """Hand out what is not beyond the bound, if there is one, each once."""
-        found: dict[str, bool] = {}
+    async def _gather(self, turns: Turns) -> None:
+        """Gather what is not beyond any stream that goes on, each once."""
+        found = self._gathered
+        bound = min((s.scan.after for s in self._streams if not s.ended), default=None)
         while self._waiting and (bound is None or self._waiting[0] <= bound):
             id_ = self._waiting.popleft()
             found[id_] = self._near[id_]
         for stream in self._streams:
-            while stream.read and (bound is None or stream.read[0][0] <= bound):
-                id_, certain = stream.read.popleft()
+            end = len(stream.read) if bound is None else bisect_right(stream.read, bound, key=_id)
+            for id_, certain in stream.read[:end]:
                 found[id_] = certain or found.get(id_, False)
-        return sorted(found.items())
+            del stream.read[:end]
+            self._held -= end
+            await turns.work()
+        self._streams = [stream for stream in self._streams if stream.read or not stream.ended]
+
+
+def _id(candidate: Candidate) -> str:
+    return candidate[0]
+
+
+def _after(stream: _Stream) -> str:
+    return stream.scan.after

@@ -49,7 +49,7 @@ from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
-_GOALS_PER_ROUND = 2_000
+_GOALS_PER_ROUND = 10_000
 _WORK_PER_PAUSE = 256
 _SECONDS_PER_TURN = 0.001
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from time import perf_counter
 
 from engine.asking import Ground, checked_context, checked_overlay, checked_subject
 from engine.candidates import Approach, Candidate, Candidates, approach
@@ -19,7 +20,9 @@ from engine.store.reverse_overlay import ReverseOverlayReader
 from engine.tuples import Object, check_id
 from engine.write import check_count
 
-_CONFIRMED_AT_LEAST, _CONFIRMED_AT_MOST = 100, 5_000
+_AT_LEAST, _AT_MOST = 100, 20_000
+_QUICK = 8
+"""What took less than one part in so many of the time left may be done twice as large."""
 
 _Decided = tuple[Object, Decision | EngineError]
 
@@ -28,7 +31,8 @@ class Listing:
     """One question at one snapshot: its entries in order, as far as they are asked for.
 
     `position` is where the list goes on after what `next` has returned; `stopped` is the budget
-    that ended the list early, if one did.
+    that ended the list early, if one did. It begins with `at_once` candidates at a time, and
+    takes more and more as long as that is quick.
     """
 
     def __init__(self, page: Page, asked: LookupObjects, at_once: int) -> None:
@@ -58,11 +62,25 @@ class Listing:
         first = "" if page.position is None else page.position[0]
         self._targets = deque(t for t in sorted(self._routes.targets) if t[0] >= first)
         self._target: Place | None = None
-        self._at_once = at_once
+        self._at_first = self._at_once = min(max(at_once, _AT_LEAST), _AT_MOST)
         self._examined = page.position
         self._candidates: Candidates | None = None
         self._part: Sequence[Candidate] = ()
         self._ready: deque[_Decided] = deque()
+
+    @property
+    def size(self) -> int:
+        """How many objects, candidates and scans are held in memory."""
+        size = len(self._part) + len(self._ready)
+        if self._candidates is not None:
+            size += self._candidates.size
+        return size + (0 if self.reach is None else self.reach.size)
+
+    def go_on(self, deadline: float) -> None:
+        """Go on for another page, until another deadline."""
+        self.confirmation.deadline = deadline
+        self._start = self.position
+        self._at_once = self._at_first
 
     async def begin(self, reach: Reach | None) -> None:
         """Walk, unless that was done before or nothing is to be found by it."""
@@ -101,19 +119,23 @@ class Listing:
     async def _fill(self) -> bool:
         """Decide candidates until there is one to return. Whether there is."""
         while not self._ready and self.stopped is None:
+            begun = perf_counter()
             try:
                 if not self._part and not await self._read_on():
                     break
                 await self._decide()
             except BudgetExceeded as error:
                 self.stopped = error
+            ended = perf_counter()
+            if _QUICK * (ended - begun) < self.confirmation.deadline - ended:
+                self._at_once = min(2 * self._at_once, _AT_MOST)
         return bool(self._ready)
 
     async def _read_on(self) -> bool:
         """Get the next candidates. Whether there are any."""
         while True:
             if self._candidates is not None:
-                self._part = await self._candidates.part(self._reader)
+                self._part = await self._candidates.part(self._reader, self._at_once)
                 if self._part:
                     return True
             if not self._targets:
@@ -122,9 +144,8 @@ class Listing:
             after = ""
             if self._start is not None and self._start[0] == self._target[0]:
                 after = self._start[1]
-            self._candidates = Candidates(
-                self._approach(self._target), after, self._at_once, self.confirmation
-            )
+            way = self._approach(self._target)
+            self._candidates = Candidates(way, after, self.confirmation)
 
     def _approach(self, target: Place) -> Approach:
         if self._ids is not None:
@@ -135,7 +156,7 @@ class Listing:
     async def _decide(self) -> None:
         """Decide some of the candidates at hand."""
         assert self._target is not None  # the candidates are its
-        at_once = min(max(self._at_once, _CONFIRMED_AT_LEAST), _CONFIRMED_AT_MOST)
+        at_once = self._at_once
         part, self._part = self._part[:at_once], self._part[at_once:]
         plan = self._routes.plan(self._target)
         asked = [(plan, id_) for id_, certain in part if not certain]

@@ -2,20 +2,20 @@
 
 `engine.reach` walks backwards from the subject, guided by the schema (`engine.entrances`), and
 `engine.candidates` puts what it leads to in order; what is not certain by then is checked
-(`engine.listing`). Every page of a list is at one snapshot, and what a walk has found is kept for
-the next page.
+(`engine.listing`). Every page of a list is at one snapshot, and what was found beyond the end of a
+page is kept for the next one.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncGenerator
-from datetime import datetime
 from time import perf_counter
 
 from engine.decision import Decision, Verdict
 from engine.digest import Part, of_tuples
 from engine.jsontext import canonical_json
+from engine.kept import Kept, Key, key_of
 from engine.listing import Listing
 from engine.pages import Page, Pages, Way
 from engine.reach import Reach
@@ -25,7 +25,7 @@ from engine.tuples import Object
 _NAME = "lookup_objects"
 _AT_ONCE = 5_000
 _GAPS_TOLD = 10
-_KEPT_OBJECTS = 100_000
+_KEPT_OBJECTS = 200_000
 
 
 class Objects:
@@ -38,7 +38,7 @@ class Objects:
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
-        self._kept = _KeptWalks(_KEPT_OBJECTS)
+        self._kept: Kept[tuple[Reach, Listing | None]] = Kept(_KEPT_OBJECTS)
 
     async def page(self, store: str, asked: LookupObjects, way: Way) -> ObjectsAnswer:
         """One page."""
@@ -46,7 +46,7 @@ class Objects:
         page, listing = await self._begin(store, asked, way, size + 1)
         answer = await self._page(page, listing, size)
         if answer.cursor is not None and listing.reach is not None:
-            self._kept.keep(_walk_key(page), listing.reach)
+            self._keep(key_of(page), listing.reach, listing)
         return answer
 
     async def stream(
@@ -83,9 +83,23 @@ class Objects:
         ids = asked.candidates or ()
         named = tuple(Object(kind, id_) for kind in asked.types for id_ in ids)
         page = await self._pages.open(store, _NAME, _arguments(asked), way, named)
+        key = key_of(page)
+        reach, before = (way.cursor and self._kept.use(key)) or (None, None)
+        if reach is not None and before is not None:
+            # It is this page's alone from now on; the walk stays for whoever asks again.
+            self._keep(key, reach, None)
+            if before.position == page.position and before.stopped is None:
+                before.go_on(page.budget.deadline)
+                return page, before
         listing = Listing(page, asked, at_once)
-        await listing.begin(self._kept.used(_walk_key(page)) if way.cursor else None)
+        await listing.begin(reach)
         return page, listing
+
+    def _keep(self, key: Key, reach: Reach, listing: Listing | None) -> None:
+        size = 1 + (reach.size if listing is None else listing.size)
+        if size > _KEPT_OBJECTS:
+            listing, size = None, 1 + reach.size
+        self._kept.keep(key, (reach, listing), size)
 
     async def _page(self, page: Page, listing: Listing, size: int) -> ObjectsAnswer:
         found: list[FoundObject] = []
@@ -111,37 +125,3 @@ def _arguments(asked: LookupObjects) -> Part:
         of_tuples(asked.contextual_tuples),
         candidates,
     )
-
-
-_WalkKey = tuple[str, int, int, datetime, bytes]
-
-
-def _walk_key(page: Page) -> _WalkKey:
-    """Everything that a walk depends on: the snapshot, `now`, and the whole of the question."""
-    snapshot = page.snapshot
-    place = (snapshot.store_id, snapshot.revision, snapshot.stamp)
-    return (*place, page.ground.now, page.call.arguments)
-
-
-class _KeptWalks:
-    """The walks of lists that are being paged through, up to `size` objects altogether."""
-
-    def __init__(self, size: int) -> None:
-        self._left = size
-        self._walks: OrderedDict[_WalkKey, Reach] = OrderedDict()
-
-    def keep(self, key: _WalkKey, reach: Reach) -> None:
-        """Keep a walk that is finished; others go, the longest unused first."""
-        if key not in self._walks:
-            self._walks[key] = reach
-            self._left -= reach.size + 1
-            while self._left < 0:
-                _, dropped = self._walks.popitem(last=False)
-                self._left += dropped.size + 1
-
-    def used(self, key: _WalkKey) -> Reach | None:
-        """The walk that was kept under a key, if it still is."""
-        found = self._walks.get(key)
-        if found is not None:
-            self._walks.move_to_end(key)
-        return found

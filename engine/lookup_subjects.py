@@ -2,7 +2,8 @@
 
 Asked for one form of subject: a type, and a subject relation or none. `engine.mentions` finds the
 candidates; those that are not certain already are decided by `engine.check`, against the tuples
-that the walk has read. The wildcard is decided by asking for a subject that no tuple names.
+that the walk has read. The wildcard is decided by asking for a subject that no tuple names. Every
+page of a list is at one snapshot, and they share one walk.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from time import perf_counter
+from typing import NamedTuple
 
 from engine.asking import Ground, checked_context, checked_overlay
 from engine.check import Budget, Evaluation, decided, evaluate
@@ -19,8 +21,9 @@ from engine.decision import ALLOWED, DENIED, Decision, Verdict
 from engine.digest import Part, of_tuples
 from engine.errors import BudgetExceeded, EngineError, InvalidContext, InvalidRequest
 from engine.jsontext import canonical_json
+from engine.kept import Kept, key_of
 from engine.limits import Limits
-from engine.mentions import Mentions, Standing
+from engine.mentions import Held, Mentions, Standing
 from engine.pages import Page, Pages, Way
 from engine.plan import SubjectForm
 from engine.reader import Reader
@@ -40,6 +43,7 @@ _STRANGER = ""
 """The id of a subject that no tuple names, and the place before all ids: an id is never empty."""
 _DECIDED_AT_ONCE = 256
 _GAPS_TOLD = 10
+_KEPT_TUPLES = 200_000
 _Decided = tuple[str, Decision | EngineError]
 
 
@@ -53,6 +57,7 @@ class Subjects:
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
+        self._kept: Kept[Walked] = Kept(_KEPT_TUPLES)
 
     async def page(
         self,
@@ -64,6 +69,8 @@ class Subjects:
         size = self._pages.size(way)
         page, look = await self._begin(store, asked, way)
         answer, _ = await self._page(page, look, page.position, size)
+        if answer.cursor is not None and look.walked is not None:
+            self._kept.keep(key_of(page), look.walked, look.walked.size + 1)
         return answer
 
     async def stream(
@@ -109,7 +116,7 @@ class Subjects:
     ) -> tuple[Page, Look]:
         page = await self._pages.open(store, _NAME, _arguments(asked), way, (asked.object,))
         look = Look(page.ground, asked, page.budget)
-        await look.begin()
+        await look.begin(self._kept.use(key_of(page)) if way.cursor else None)
         return page, look
 
     async def _page(
@@ -150,14 +157,31 @@ def _arguments(asked: LookupSubjects) -> Part:
     )
 
 
+class Walked(NamedTuple):
+    """What a walk has found, whole and without gaps: the ids in order; those that are not certain,
+    and the tuples that decide them; and the wildcard's decision."""
+
+    ids: Sequence[str]
+    doubtful: Collection[str]
+    held: Held
+    wildcard: Decision
+
+    @property
+    def size(self) -> int:
+        """How many ids and tuples are held in memory."""
+        return len(self.ids) + self.held.size
+
+
 class Look:
     """One question at one snapshot: its candidates in order, and how each is decided.
 
     `wildcard` is the wildcard's decision. `stopped` says that the candidates are not all, and
-    `interrupted` that there was no time left to decide them.
+    `interrupted` that there was no time left to decide them. `walked` serves the same question
+    again, if there was a walk and nothing went wrong.
     """
 
     def __init__(self, ground: Ground, asked: LookupSubjects, budget: Budget) -> None:
+        self.walked: Walked | None = None
         self.wildcard = DENIED
         self.stopped = False
         self.interrupted = False
@@ -173,21 +197,25 @@ class Look:
         overlay = checked_overlay(ground, asked.contextual_tuples, "contextual_tuples")
         self._reader: Reader = OverlayReader(ground.reader, overlay) if overlay else ground.reader
         self._chosen = asked.candidates is not None
-        self._ids = _checked_candidates(asked, ground.limits)
-        self._mentions: Mentions | None = None
+        self._ids: Sequence[str] = _checked_candidates(asked, ground.limits)
+        self._doubtful: Collection[str] = ()
+        self._held = False
         self._lasting: list[Gap] = []
         self._gaps: list[Gap] = []
 
-    async def begin(self) -> None:
-        """Find the candidates, and decide the wildcard."""
+    async def begin(self, walked: Walked | None = None) -> None:
+        """Find the candidates, and decide the wildcard, unless that was done before."""
         if self._plan is None:
-            self._ids = []
+            self._ids = ()
         elif self._chosen:
             if self._ids[:1] == [_STRANGER]:
-                del self._ids[0]
+                self._ids = self._ids[1:]
                 await self._decide_wildcard()
-        else:
+        elif walked is None:
             await self._walk()
+        else:
+            self._take(walked)
+            self.wildcard = walked.wildcard
 
     def subject(self, id_: str) -> Subject:
         """The subject of the wanted form with this id."""
@@ -231,19 +259,27 @@ class Look:
     async def _walk(self) -> None:
         assert self._plan is not None  # `begin` has looked
         stranger = Evaluation(self.subject(_STRANGER), self._bound, self._now)
-        self._mentions = mentions = Mentions(self._form, stranger)
+        mentions = Mentions(self._form, stranger)
         try:
             await mentions.gather(self._plan, self._asked.object.id, self._reader, self._budget)
         except BudgetExceeded as error:
             self.stopped = True
             self._lasting.append(Gap("", error))
             sure = (id_ for id_, how in mentions.standings.items() if how is Standing.SURE)
-            self._ids = sorted(sure)
+            self._ids, self._doubtful = sorted(sure), ()
             return
-        self._ids = sorted(mentions.standings)
-        self._reader = mentions.held
+        doubtful = {id_ for id_ in mentions.standings if not mentions.is_sure(id_)}
+        held = mentions.held if doubtful or mentions.wildcard else Held()
+        walked = Walked(sorted(mentions.standings), doubtful, held, DENIED)
+        self._take(walked)
         if mentions.wildcard:
             await self._decide_wildcard()
+        if not self._lasting:
+            self.walked = walked._replace(wildcard=self.wildcard)
+
+    def _take(self, walked: Walked) -> None:
+        self._ids, self._doubtful = walked.ids, walked.doubtful
+        self._reader, self._held = walked.held, True
 
     async def _decide_wildcard(self) -> None:
         try:
@@ -258,10 +294,7 @@ class Look:
             self.wildcard = result
 
     async def _decide(self, ids: Sequence[str]) -> list[Decision | EngineError]:
-        mentions = self._mentions
-        if self.stopped:
-            return [ALLOWED] * len(ids)
-        doubtful = ids if mentions is None else [id_ for id_ in ids if not mentions.is_sure(id_)]
+        doubtful = ids if self._chosen else [id_ for id_ in ids if id_ in self._doubtful]
         known = dict(zip(doubtful, await self._confirmed(doubtful), strict=True))
         return [known.get(id_, ALLOWED) for id_ in ids]
 
@@ -271,7 +304,7 @@ class Look:
         evaluations = [Evaluation(self.subject(id_), self._bound, self._now) for id_ in ids]
         roots = [each.ask(self._plan, self._asked.object.id) for each in evaluations]
         budget = self._budget
-        if self._mentions is not None:
+        if self._held:
             # What was read once is free; the goals of each candidate count by themselves.
             nodes = self._limits.evaluation_nodes * len(ids)
             budget = Budget(sys.maxsize, nodes, self._budget.deadline)

@@ -69,6 +69,12 @@ class Held:
         """Hold what a scan found."""
         (self._usersets if scan.only_usersets else self._all)[scan[:3]] = edges
 
+    @property
+    def size(self) -> int:
+        """How many tuples are held."""
+        kept = (*self._all.values(), *self._usersets.values())
+        return len(kept) + sum(map(len, kept))
+
     def has(self, scan: Scan) -> bool:
         """Whether a scan need not be made."""
         return scan[:3] in self._all or (scan.only_usersets and scan[:3] in self._usersets)

@@ -42,13 +42,13 @@ async def test_streams_are_merged(seed: int, at_once: int) -> None:
     near = {f"{dice.randrange(60):02}": dice.random() < 0.5 for _ in range(10)}
     sure = {group: dice.random() < 0.5 for group in groups}
     scans = {reverse(f"doc#viewer@{group}"): (PLAIN, sure[group]) for group in groups}
-    candidates = Candidates(Approach(dict(near), scans), "07", at_once, confirmation)
+    candidates = Candidates(Approach(dict(near), scans), "07", confirmation)
 
     expected = dict(near)
     for (id_, group), end in stored.items():
         if not end:  # the caveat is not allowed here
             expected[id_] = expected.get(id_, False) or sure[group]
     got = []
-    while part := await candidates.part(reader):
+    while part := await candidates.part(reader, at_once):
         got += part
     assert got == sorted((id_, sure_) for id_, sure_ in expected.items() if id_ > "07")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
 
 import pytest
 
@@ -14,7 +11,6 @@ from engine.engine import Engine
 from engine.errors import InvalidCursor
 from engine.limits import Limits
 from engine.pages import Way
-from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
 from engine.requests import (
     FULLY_CONSISTENT,
     Check,
@@ -22,9 +18,9 @@ from engine.requests import (
     ObjectsAnswer,
     WriteRequest,
 )
-from engine.store.memory import MemoryStorage
-from engine.store.protocol import Snapshot, Update, UpdateOp
+from engine.store.protocol import Update, UpdateOp
 from engine.tuples import Object, RelationTuple, Subject, parse_tuple
+from tests.lookups.counting import CountingStorage
 from tests.lookups.objects import every_page
 
 SCHEMA = """definition user {}
@@ -60,51 +56,6 @@ definition doc {
 """
 ANN = Subject("user", "ann")
 VIEW = LookupObjects(("doc",), "view", ANN)
-
-
-class CountingReader:
-    """A reader that counts its round trips for a storage."""
-
-    def __init__(self, reader: ReverseReader, storage: CountingStorage) -> None:
-        self._reader = reader
-        self._storage = storage
-
-    async def fetch(
-        self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
-    ) -> tuple[Sequence[Edge | None], Sequence[Sequence[Edge]]]:
-        """As the reader inside."""
-        self._storage.fetched += 1
-        until = perf_counter() + self._storage.checks_take
-        while perf_counter() < until:
-            await asyncio.sleep(0)
-        return await self._reader.fetch(probes, scans, limit)
-
-    async def objects_of(
-        self, scans: Sequence[ReverseScan], each: int, limit: int
-    ) -> Sequence[Sequence[ReverseEdge]]:
-        """As the reader inside."""
-        self._storage.walked += 1
-        found = await self._reader.objects_of(scans, each, limit)
-        self._storage.tuples += sum(map(len, found))
-        return found
-
-
-class CountingStorage(MemoryStorage):
-    """Memory storage that counts what its readers are asked. `checks_take` are the seconds that
-    each read of a check takes at least."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.checks_take = 0.0
-        self.fetched = self.walked = self.tuples = 0
-
-    def reader(self, snapshot: Snapshot) -> ReverseReader:
-        """A counting reader."""
-        return CountingReader(super().reader(snapshot), self)
-
-    def restart(self) -> None:
-        """Count from nothing."""
-        self.fetched = self.walked = self.tuples = 0
 
 
 async def engine_of(*tuples: str, limits: Limits | None = None) -> Engine:

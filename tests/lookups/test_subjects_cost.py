@@ -13,7 +13,7 @@ from engine.pages import Way
 from engine.requests import LookupSubjects, WriteRequest
 from engine.store.protocol import Update, UpdateOp
 from engine.tuples import Object, parse_tuple
-from tests.lookups.test_objects_lists import CountingStorage
+from tests.lookups.counting import CountingStorage
 
 SCHEMA = """definition user {}
 
