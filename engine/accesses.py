@@ -5,29 +5,37 @@ Each method is one question and hands over to the module of that question. Nothi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from engine.cursor import Cursors
 from engine.diff import Diff, DiffAnswer, Diffs
+from engine.errors import BudgetExceeded
 from engine.expand_further import expand_further
 from engine.history import Histories, History, HistoryAnswer
+from engine.impact import Impact, ImpactAnswer, Impacts
 from engine.lookup_objects import Objects
 from engine.lookup_permissions import lookup_permissions
 from engine.lookup_subjects import Subjects
 from engine.pages import Pages, Way
 from engine.requests import (
+    AtLeastAsFresh,
     ExpandPage,
+    Gap,
     LookupObjects,
     LookupPermissions,
     LookupSubjects,
     ObjectCount,
     ObjectsAnswer,
+    Overlay,
     PermissionsAnswer,
     SubjectCount,
     SubjectsAnswer,
 )
 from engine.store.protocol import Storage
 from engine.tuples import Object
+
+_GRACE = 0.25
 
 
 class Accesses:
@@ -39,6 +47,7 @@ class Accesses:
         self._objects = Objects(pages)
         self._histories = Histories(storage, pages.freshness, cursors, pages.limits)
         self._diffs = Diffs(storage, pages.freshness, pages, cursors)
+        self._impacts = Impacts(storage, pages)
 
     async def expand_further(
         self,
@@ -100,3 +109,20 @@ class Accesses:
     async def diff(self, store: str, asked: Diff, way: Way | None = None) -> DiffAnswer:
         """A page of who gained and who lost access, and why. Raises as `engine.diff` says."""
         return await self._diffs.page(store, asked, way or Way())
+
+    async def impact(self, store: str, asked: Impact, way: Way | None = None) -> ImpactAnswer:
+        """Who would gain and who would lose access. Raises as `engine.impact` says."""
+        return await self._impacts.page(store, asked, way or Way())
+
+    async def schema_impact(
+        self, store: str, text: str, zookie: str, seconds: float
+    ) -> ImpactAnswer:
+        """The first page of what a schema would do, at a snapshot that is not older than the
+        zookie, or as much of it as is known after so many seconds."""
+        asked = Impact(Overlay(schema=text))
+        way = Way(consistency=AtLeastAsFresh(zookie), deadline=seconds)
+        try:
+            async with asyncio.timeout(seconds + _GRACE):
+                return await self._impacts.page(store, asked, way)
+        except TimeoutError:
+            return ImpactAnswer((), None, (Gap("", BudgetExceeded.of("milliseconds")),), zookie)

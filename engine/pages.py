@@ -67,7 +67,12 @@ class Pages:
         self.limits = limits
         self.grounds = Grounds(storage, schemas, limits)
         self.freshness = freshness
+        self._parts = (storage, freshness, schemas, cursors)
         self._cursors = cursors
+
+    def within(self, limits: Limits) -> Pages:
+        """The same pages within other limits."""
+        return Pages(*self._parts, limits)
 
     def seconds(self, way: Way) -> float:
         """How long the answer may take."""

@@ -147,7 +147,7 @@ def _type_name(text: str, field: str) -> str:
 def _diff(answer: DiffAnswer) -> dict[str, Any]:
     told: dict[str, Any] = {"gained": [], "lost": [], "changed": []}
     for one in answer.differences:
-        told[one.kind].append(_difference(one))
+        told[one.kind].append(difference(one))
     return {
         **told,
         "causes": [_cause(one) for one in answer.causes],
@@ -158,7 +158,8 @@ def _diff(answer: DiffAnswer) -> dict[str, Any]:
     }
 
 
-def _difference(one: Difference) -> dict[str, Any]:
+def difference(one: Difference) -> dict[str, Any]:
+    """One difference, with both decisions."""
     return {
         "object": str(one.object),
         "subject": str(one.subject),

@@ -13,7 +13,6 @@ from api.native import hot, render
 from api.native.decode import (
     Members,
     Problems,
-    consistency_of_query,
     decode_consistency,
     decode_filter,
     decode_tuple,
@@ -23,14 +22,7 @@ from api.native.overlay import overlay_of, tuples_of
 from engine.errors import InvalidRequest
 from engine.jsontext import parse_json
 from engine.pages import Way
-from engine.requests import (
-    FULLY_CONSISTENT,
-    Check,
-    Consistency,
-    DeleteRequest,
-    Overlay,
-    WriteRequest,
-)
+from engine.requests import Check, Consistency, DeleteRequest, Overlay, WriteRequest
 from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
 from engine.tuples import parse_object, parse_subject
 
@@ -253,45 +245,6 @@ async def delete(call: Call) -> Answer:
     )
     problems.raise_any()
     return _json(render.delete(await call.engine.delete(call.store, request)))
-
-
-async def write_schema(call: Call) -> Answer:
-    """`PUT /schema`."""
-    problems = Problems()
-    dry_run = _flag(call.query(), "dry_run")
-    body = Members(await call.json(), "", ("schema", "language", "metadata"), problems)
-    text = body.text("schema")
-    language = body.optional_text("language") or "zed"
-    metadata = body.object("metadata")
-    if language != "zed":
-        problems.add("invalid_request", "not a schema language", "language", "`zed`")
-    problems.raise_any()
-    written = await call.engine.write_schema(
-        call.store,
-        text,
-        language,
-        dry_run=dry_run,
-        actor=call.principal.name,
-        metadata=metadata,
-        idempotency_key=call.idempotency_key(),
-    )
-    return _json(render.schema_written(written, dry_run=dry_run))
-
-
-def _flag(query: dict[str, str], name: str) -> bool:
-    value = query.get(name, "false")
-    if value not in {"true", "false"}:
-        raise InvalidRequest("not a flag", field=f"query.{name}", expected="`true` or `false`")
-    return value == "true"
-
-
-async def read_schema(call: Call) -> Answer:
-    """`GET /schema`."""
-    problems = Problems()
-    consistency = consistency_of_query(call.query(), problems) or FULLY_CONSISTENT
-    problems.raise_any()
-    await call.no_body()
-    return _json(render.schema(await call.engine.read_schema(call.store, consistency)))
 
 
 async def create_store(call: Call) -> Answer:

@@ -7,7 +7,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.native import auditing, auditing_wire, decode, handlers, lookups, overlay, transfer, wire
+from api.native import (
+    auditing,
+    auditing_wire,
+    decode,
+    handlers,
+    impact,
+    impact_wire,
+    lookups,
+    overlay,
+    transfer,
+    wire,
+)
 from api.native.operations import OPERATIONS
 from tests.api.serving import NDJSON, Served, serving
 
@@ -83,6 +94,7 @@ def test_the_documented_members_are_those_that_are_read() -> None:
     assert members(wire.ReadRequest) == set(handlers.READ_FIELDS)
     assert members(wire.ExportRequest) == set(transfer.EXPORT_FIELDS)
     assert members(auditing_wire.DiffRequest) == set(auditing.DIFF_FIELDS)
+    assert members(impact_wire.ImpactRequest) == set(impact.IMPACT_FIELDS)
     assert members(auditing_wire.HistoryRequest) == set(auditing.HISTORY_FIELDS)
     assert members(wire.WriteRequest) == {"updates", "preconditions", "metadata"}
     assert members(wire.DeleteRequest) == {"filter", "preconditions", "limit", "metadata"}
@@ -105,6 +117,7 @@ async def test_answers_have_the_documented_members(served: Served) -> None:
         "lookup_permissions": {"object": "document:a", "subject": "user:ann"},
         "read": {"filter": {"object_type": "document"}},
         "history": {"filter": {"object_type": "document", "object_id": "a"}},
+        "impact": {"overlay": {"add": ["document:c#viewer@user:ann"]}},
         "write": {"updates": [{"op": "touch", "tuple": "document:b#viewer@user:ann"}]},
         "delete": {"filter": {"object_id": "b"}},
         "read_schema": None,
