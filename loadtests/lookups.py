@@ -1,9 +1,8 @@
-"""What it costs to list all objects of a subject: 10, 1,000 and 50,000 of them, on Postgres.
+"""What it costs to list all objects of a subject, and all subjects of an object, on Postgres.
 
 `python -m loadtests.lookups` (a part of `make bench`) fills a private Postgres with a million
-tuples and prints a table. Each subject comes to its documents by groups in groups, and by folders
-that are shared with those groups. `view` is a union, so that documents are read in order and
-need no check; `read` leaves out who is banned, so that each document is checked.
+tuples (`loadtests.crowds`) and prints a table: lists of 10, 1,000 and 50,000, as the first page, as
+pages and as a stream. Memory is measured apart from time, as measuring it slows all down.
 """
 
 from __future__ import annotations
@@ -12,16 +11,13 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import islice
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
-from uuid import UUID
 
-import asyncpg
 import uvloop
 from rich import box
 from rich.console import Console
@@ -31,178 +27,139 @@ from api.servers.postgres import PrivatePostgres
 from engine.engine import Engine
 from engine.limits import Limits
 from engine.pages import Way
-from engine.requests import LookupObjects, WriteRequest
+from engine.requests import LookupObjects, LookupSubjects
 from engine.store.postgres.migrate import migrate
 from engine.store.postgres.storage import PostgresStorage
-from engine.store.protocol import Update, UpdateOp
-from engine.tuples import Subject, parse_tuple
+from engine.tuples import Object, Subject
 from loadtests.bench import CountingPool, WrongAnswerError, machine
+from loadtests.crowds import SIZES, STORE, WIDE, fill
 
-STORE = "lookups"
-TUPLES = 1_000_000
-SIZES = (10, 1_000, 50_000)
-ROUNDS = 5
+ROUNDS = 3
 DEADLINE = 60.0
-FOLDERS = 25
-SCHEMA = """\
-definition user {}
 
-definition group {
-    relation member: user | group#member
-}
 
-definition folder {
-    relation parent: folder
-    relation viewer: user | group#member
-    permission view = viewer + parent->view
-}
+class Question(NamedTuple):
+    """A list to ask for: its name, how long it is, and what to ask."""
 
-definition document {
-    relation parent: folder
-    relation viewer: user | group#member
-    relation banned: user
-    permission view = viewer + parent->view
-    permission read = view - banned
-}
-"""
-_COLUMNS = (
-    "object_type",
-    "object_id",
-    "relation",
-    "subject_type",
-    "subject_id",
-    "subject_relation",
-)
-Row = tuple[str, str, str, str, str, str]
+    name: str
+    results: int
+    asked: LookupObjects | LookupSubjects
 
 
 class Figure(NamedTuple):
-    """One way to ask for one list: the results, the median in milliseconds, the statements sent to
-    Postgres, and by how many megabytes it raised the peak of the process's memory."""
+    """One way to ask for one list: medians in milliseconds until the first page and the last byte,
+    the statements sent to Postgres, and the peak of memory in megabytes (None: not measured)."""
 
-    relation: str
+    name: str
     results: int
     way: str
+    first_milliseconds: float
     milliseconds: float
     round_trips: int
-    megabytes: float
+    megabytes: float | None
 
 
-def rows() -> Iterator[Row]:
-    """A million tuples, each once."""
-    made = 0
-    for size in SIZES:
-        for row in _reach_of(size):
-            made += 1
-            yield row
-    for number in range((TUPLES - made) // 4):
-        document, folder = f"x{number:07}", f"x{number % 50_000}"
-        yield "document", document, "parent", "folder", folder, ""
-        yield "document", document, "viewer", "user", f"x{number % 20_000}", ""
-        yield "document", document, "viewer", "group", f"x{number % 5_000}", "member"
-        yield "document", document, "banned", "user", f"x{number % 9_999}", ""
+Sizes = AsyncIterator[int]
+"""A list as it is read: how many entries each page has."""
 
 
-def _reach_of(size: int) -> Iterator[Row]:
-    """A user in groups in groups, folders that are shared with these, and what is in them."""
-    for depth in range(3):
-        inner = f"g{size}-{depth - 1}"
-        who = ("group", inner, "member") if depth else ("user", f"u{size}", "")
-        yield ("group", f"g{size}-{depth}", "member", *who)
-    folders = min(FOLDERS, size // 2)
-    for number in range(folders):
-        above = f"f{size}-{number}-0"
-        yield "folder", above, "viewer", "group", f"g{size}-2", "member"
-        for depth in (1, 2):
-            yield "folder", f"f{size}-{number}-{depth}", "parent", "folder", above, ""
-            above = f"f{size}-{number}-{depth}"
-    for number in range(size):
-        folder = f"f{size}-{number % folders}-2"
-        yield "document", f"d{size}-{number}", "parent", "folder", folder, ""
-
-
-async def fill(engine: Engine, dsn: str) -> int:
-    """Copy the tuples below the engine, as one revision; how many there are."""
-    record = await engine.create_store(STORE)
-    await engine.write_schema(STORE, SCHEMA)
-    first = Update(UpdateOp.TOUCH, parse_tuple("document:first#viewer@user:first"))
-    await engine.write(STORE, WriteRequest([first]))
-    head = await engine.storage.head(record.id)
-    store, revision, count = UUID(record.id), head.snapshot.revision, 1
-    connection = await asyncpg.connect(dsn)
-    try:
-        left = rows()
-        while batch := list(islice(left, 2_000)):
-            await connection.copy_records_to_table(
-                "relation_tuple",
-                records=[(store, *row, "", "", revision) for row in batch],
-                columns=["store_id", *_COLUMNS, "caveat", "context", "created_revision"],
-            )
-            count += len(batch)
-        await connection.execute("VACUUM ANALYZE relation_tuple")
-    finally:
-        await connection.close()
-    return count
+def questions() -> Iterator[Question]:
+    """All lists that are measured."""
+    for relation in ("view", "read", "both"):
+        for size in SIZES:
+            objects = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
+            yield Question(f"objects, {relation}", size, objects)
+    wide = LookupObjects(("document",), "view", Subject("user", "wide"))
+    yield Question("objects, view, by as many folders", WIDE, wide)
+    for relation in ("view", "read", "both"):
+        for size in SIZES:
+            subjects = LookupSubjects(Object("document", f"s{size}"), relation, "user")
+            yield Question(f"subjects, {relation}", size, subjects)
 
 
 class Lists:
-    """Asks one engine for all documents of a subject, each method in its own way."""
+    """Asks one engine for lists, each method in its own way."""
 
     def __init__(self, engine: Engine, pool: CountingPool) -> None:
         self._engine = engine
         self._pool = pool
 
     async def measure(self) -> list[Figure]:
-        """A figure for each relation, size and way. Raises WrongAnswerError."""
-        ways = {
+        """A figure for each question and way. Raises WrongAnswerError."""
+        ways: dict[str, Callable[[Question], Sizes]] = {
             "first page of 100": self._first_page,
             "pages of 1,000": self._pages,
             "stream": self._stream,
-            "count": self._count,
         }
         return [
-            await self._measure(relation, size, name, way)
-            for relation in ("view", "read")
-            for size in SIZES
+            await self._measure(question, name, way)
+            for question in questions()
             for name, way in ways.items()
         ]
 
     async def _measure(
-        self, relation: str, size: int, name: str, way: Callable[[LookupObjects], Awaitable[int]]
+        self, question: Question, name: str, way: Callable[[Question], Sizes]
     ) -> Figure:
-        asked = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
-        times, before, trips = [], getrusage(RUSAGE_SELF).ru_maxrss, 0
+        firsts, times, trips = [], [], 0
+        expected = min(100, question.results) if "first" in name else question.results
         for _ in range(ROUNDS):
             self._pool.reads, begun = 0, perf_counter()
-            found = await way(asked)
+            first = await _read(way(question), begun, expected)
             times.append(perf_counter() - begun)
+            firsts.append(first)
             trips = self._pool.reads
-            if found != (min(100, size) if "first" in name else size):
-                raise WrongAnswerError(f"{name} of {relation}: {found} of {size}")
-        grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
-        return Figure(relation, size, name, median(times) * 1e3, trips, grown)
+        megabytes = await _peak(way(question), expected) if name == "stream" else None
+        milliseconds = median(firsts) * 1e3, median(times) * 1e3
+        return Figure(question.name, question.results, name, *milliseconds, trips, megabytes)
 
-    async def _first_page(self, asked: LookupObjects) -> int:
-        answer = await self._engine.lookup_objects(STORE, asked, Way(100, deadline=DEADLINE))
-        return len(answer.objects)
+    async def _first_page(self, question: Question) -> Sizes:
+        yield (await self._page(question, Way(100, deadline=DEADLINE)))[0]
 
-    async def _pages(self, asked: LookupObjects) -> int:
-        found, cursor = 0, None
+    async def _pages(self, question: Question) -> Sizes:
+        cursor: str | None = None
         while True:
-            way = Way(1_000, cursor, deadline=DEADLINE)
-            answer = await self._engine.lookup_objects(STORE, asked, way)
-            found, cursor = found + len(answer.objects), answer.cursor
+            size, cursor = await self._page(question, Way(1_000, cursor, deadline=DEADLINE))
+            yield size
             if cursor is None:
-                return found
+                return
 
-    async def _stream(self, asked: LookupObjects) -> int:
-        found = 0
-        async for page in self._engine.stream_objects(STORE, asked, Way(1_000, deadline=DEADLINE)):
-            found += len(page.objects)
-        return found
+    async def _page(self, question: Question, way: Way) -> tuple[int, str | None]:
+        if isinstance(question.asked, LookupObjects):
+            objects = await self._engine.lookup_objects(STORE, question.asked, way)
+            return len(objects.objects), objects.cursor
+        subjects = await self._engine.lookup_subjects(STORE, question.asked, way)
+        return len(subjects.subjects), subjects.cursor
 
-    async def _count(self, asked: LookupObjects) -> int:
-        return (await self._engine.count_objects(STORE, asked, Way(deadline=DEADLINE))).allowed
+    async def _stream(self, question: Question) -> Sizes:
+        way = Way(1_000, deadline=DEADLINE)
+        if isinstance(question.asked, LookupObjects):
+            async for objects in self._engine.stream_objects(STORE, question.asked, way):
+                yield len(objects.objects)
+            return
+        async for subjects in self._engine.stream_subjects(STORE, question.asked, way):
+            yield len(subjects.subjects)
+
+
+async def _read(sizes: Sizes, begun: float, expected: int) -> float:
+    """Read a list to its end; how many seconds the first page took."""
+    first, found = None, 0
+    async for size in sizes:
+        first = perf_counter() - begun if first is None else first
+        found += size
+    if found != expected:
+        raise WrongAnswerError(f"{found} of {expected}")
+    assert first is not None  # a list has one page at least
+    return first
+
+
+async def _peak(sizes: Sizes, expected: int) -> float:
+    """The megabytes that reading a list takes at most, beside what was there before."""
+    tracemalloc.start()
+    try:
+        await _read(sizes, perf_counter(), expected)
+        return tracemalloc.get_traced_memory()[1] / 1024**2
+    finally:
+        tracemalloc.stop()
 
 
 async def run(dsn: str) -> dict[str, Any]:
@@ -236,17 +193,18 @@ async def run(dsn: str) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> Table:
     """The figures for a person."""
     made = Table(box=box.MARKDOWN)
-    columns = ("permission", "results", "asked as", "ms", "round trips", "peak + MB")
+    columns = ("list", "results", "asked as", "first ms", "all ms", "round trips", "peak MB")
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number in {0, 2} else "right")
     for item in (Figure(**values) for values in found["figures"]):
         made.add_row(
-            item.relation,
+            item.name,
             f"{item.results:,}",
             item.way,
+            f"{item.first_milliseconds:,.1f}",
             f"{item.milliseconds:,.1f}",
             f"{item.round_trips}",
-            f"{item.megabytes:.0f}",
+            "" if item.megabytes is None else f"{item.megabytes:.1f}",
         )
     return made
 
