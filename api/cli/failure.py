@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     CONDITIONAL = 3
     REFUSED = 4
     UNAVAILABLE = 5
+    INCOMPLETE = 6
     INTERRUPTED = 130
 
 

@@ -11,6 +11,7 @@ from api.cli import database, keys, lookup, query, schema, stores, update
 from api.cli.diff import diff
 from api.cli.exporting import export
 from api.cli.history import history
+from api.cli.impact import gate, impact, schema_impact
 from api.cli.importing import import_
 from api.cli.options import LOCAL, Run, command, root
 from api.cli.serve import serve
@@ -56,6 +57,9 @@ app.command(rich_help_panel=_DATA)(query.expand)
 app.add_typer(lookup.app, name="lookup", rich_help_panel=_DATA)
 app.command(rich_help_panel=_DATA)(history)
 app.command(rich_help_panel=_DATA)(diff)
+app.command(rich_help_panel=_DATA)(impact)
+schema.app.command("impact")(schema_impact)
+schema.app.command()(gate)
 app.command(rich_help_panel=_DATA)(watch)
 app.command("import", rich_help_panel=_FILES)(import_)
 app.command(rich_help_panel=_FILES)(export)

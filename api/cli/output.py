@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -55,13 +56,19 @@ class Output:
         shown = safe(text) if sys.stdout.isatty() else text
         sys.stdout.write(shown if shown.endswith("\n") or not shown else shown + "\n")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print rows under headings; long cells fold on a terminal and stay whole in a pipe."""
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        styles: Iterable[str] = (),
+    ) -> None:
+        """Print rows under headings, in styles if there are some; long cells fold on a terminal
+        and stay whole in a pipe."""
         made = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             made.add_column(column, overflow="fold")
-        for row in rows:
-            made.add_row(*(Text(safe(cell)) for cell in row))
+        for row, style in zip_longest(rows, styles):
+            made.add_row(*(Text(safe(cell)) for cell in row), style=style)
         console(sys.stdout).print(made)
 
     def note(self, text: str, style: str = "dim") -> None:
