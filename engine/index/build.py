@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import asyncio
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from itertools import groupby, zip_longest
 from typing import Any, NamedTuple, Protocol
 
 from engine.index.apply import identity_of
 from engine.index.encoding import (
     CONDITIONAL,
     LONGEST,
+    MOST_FORMS,
+    MOST_RELATIONS,
     USERSET,
     Condition,
     Form,
     Names,
+    TooManyNamesError,
     code_of,
     digest_of,
     pack_condition,
@@ -20,6 +35,7 @@ from engine.index.encoding import (
 )
 from engine.index.files import (
     Held,
+    IndexDamagedError,
     Tables,
     pack_snapshot,
     revision_key,
@@ -30,6 +46,8 @@ from engine.store.protocol import Snapshot
 from engine.tuples import RelationTuple
 
 _ROWS_PER_COMMIT = 500_000
+_AHEAD = 2
+"""Streams that are begun before their turn, so that the source sorts meanwhile."""
 
 
 class StoredShape(NamedTuple):
@@ -42,38 +60,30 @@ class StoredShape(NamedTuple):
     subject_relation: str
     conditional: bool
 
+    @property
+    def by_code(self) -> tuple[bool, bool, str, str]:
+        """What forms are sorted by: usersets come last, and conditional tuples after plain ones."""
+        return bool(self.subject_relation), self.conditional, *self[2:4]
 
-class Row(NamedTuple):
-    """A tuple as bytes in UTF-8; `conditional` is `b"t"` if it has a caveat or an expiry."""
 
-    object_type: bytes
-    object_id: bytes
-    relation: bytes
-    subject_type: bytes
-    subject_id: bytes
-    subject_relation: bytes
-    conditional: bytes
+Rows = Sequence[Sequence[bytes]]
 
 
 class Source(Protocol):
-    """The tuples of one snapshot. Every method raises SnapshotExpired if it went meanwhile.
+    """The tuples of one snapshot, as bytes in UTF-8 and in the order of bytes. Every method raises
+    SnapshotExpired if it went meanwhile."""
 
-    Orders are by bytes; usersets come after other subjects, and conditional tuples after plain
-    ones of the same kind.
-    """
-
-    async def shapes(self, snapshot: Snapshot) -> list[StoredShape]:
-        """Every form that a tuple of the snapshot has."""
+    async def shapes(self, snapshot: Snapshot) -> Mapping[StoredShape, int]:
+        """Every form that a tuple of the snapshot has, and how many have it."""
         ...
 
-    def by_object(self, snapshot: Snapshot) -> AsyncIterator[Sequence[Sequence[bytes]]]:
-        """Rows by object type, relation, object id; then userset, conditional, subject type,
-        subject relation, subject id."""
+    def by_object(self, snapshot: Snapshot, shapes: Sequence[StoredShape]) -> AsyncIterator[Rows]:
+        """Every tuple of one relation, all of whose shapes are given: object id, subject id, and
+        the place of its shape, by object id, shape, subject id."""
         ...
 
-    def by_subject(self, snapshot: Snapshot) -> AsyncIterator[Sequence[Sequence[bytes]]]:
-        """Rows by userset, conditional, subject type, subject relation; then object type,
-        relation, subject id, object id."""
+    def by_subject(self, snapshot: Snapshot, shape: StoredShape) -> AsyncIterator[Rows]:
+        """Every tuple of one shape: subject id and object id, in that order."""
         ...
 
     def conditional(self, snapshot: Snapshot) -> AsyncIterator[Sequence[RelationTuple]]:
@@ -81,33 +91,36 @@ class Source(Protocol):
         ...
 
 
-async def build(
-    tables: Tables, source: Source, snapshot: Snapshot, progress: Callable[[int], None]
-) -> Held:
-    """Fill empty tables with a snapshot, telling `progress` how many rows of both directions are
-    done. A build that is not finished leaves tables that hold nothing.
+Progress = Callable[[int, int], None]
+"""Takes how many rows are done, of how many."""
 
-    Raises TooManyNamesError, lmdb.Error and what the source raises.
+
+async def build(tables: Tables, source: Source, snapshot: Snapshot, progress: Progress) -> Held:
+    """Fill empty tables with a snapshot. A build that is not finished leaves tables that hold
+    nothing.
+
+    Raises TooManyNamesError, IndexDamagedError if the source gave not all, lmdb.Error and what the
+    source raises.
     """
     shapes = await source.shapes(snapshot)
     names = _names(shapes)
-    done = 0
-    for rows, table, pairs in (
-        (source.by_object(snapshot), tables.forward, _by_object(names)),
-        (source.by_subject(snapshot), tables.reverse, _by_subject(names)),
-    ):
-        filling = _Filling(tables, table)
-        try:
-            async for batch in rows:
-                filling.add(pairs(batch))
-                done += len(batch)
-                progress(done)
-        except BaseException:
-            filling.abort()
-            raise
-        filling.finish()
-    async for tuples in source.conditional(snapshot):
-        _condition(tables, names, tuples)
+    done, total = 0, 2 * sum(shapes.values())
+    filling = _Filling(tables)
+    try:
+        async with aclosing(_ahead(_parts(names, source, snapshot, sorted(shapes)))) as batches:
+            async for part, rows in batches:
+                filling.add(part.table(tables), part.pairs(rows))
+                done += len(rows)
+                progress(done, total)
+    except BaseException:
+        filling.abort()
+        raise
+    filling.finish()
+    if done != total:
+        raise IndexDamagedError(f"{done} rows came, and {total} were counted")
+    if any(shape.conditional for shape in shapes):
+        async for tuples in source.conditional(snapshot):
+            _condition(tables, names, tuples)
     held = Held(snapshot, snapshot.revision, names.version)
     with tables.env.begin(write=True) as transaction:
         key = revision_key(snapshot.revision)
@@ -117,78 +130,119 @@ async def build(
     return held
 
 
-def _names(shapes: Sequence[StoredShape]) -> Names:
+def _names(shapes: Collection[StoredShape]) -> Names:
     """Names numbered in their order, so that keys come in the order of the source."""
     relations = sorted({(shape.object_type, shape.relation) for shape in shapes})
     forms = sorted({Form(shape.subject_type, shape.subject_relation) for shape in shapes})
+    if len(relations) > MOST_RELATIONS or len(forms) > MOST_FORMS:
+        raise TooManyNamesError
     names = Names(relations, forms)
     for shape in shapes:
-        code = names.forms[Form(shape.subject_type, shape.subject_relation)]
-        code |= USERSET if shape.subject_relation else 0
-        code |= CONDITIONAL if shape.conditional else 0
-        names.seen.add((names.relations[shape.object_type, shape.relation], code))
+        names.seen.add((names.relations[shape.object_type, shape.relation], _code(names, shape)))
     return names
 
 
+def _code(names: Names, shape: StoredShape) -> int:
+    code = names.forms[Form(shape.subject_type, shape.subject_relation)]
+    code |= USERSET if shape.subject_relation else 0
+    return code | (CONDITIONAL if shape.conditional else 0)
+
+
 Pair = tuple[bytes, bytes]
-_Pairs = Callable[[Sequence[Sequence[bytes]]], list[Pair]]
-_Codes = dict[tuple[bytes, bytes], bytes]
 
 
-def _codes(names: Names) -> tuple[_Codes, dict[tuple[bytes, bytes, bytes], bytes]]:
-    """The codes of relations and of forms, by their names as bytes."""
-    relations = {
-        (type_.encode(), name.encode()): code_of(number)
-        for (type_, name), number in names.relations.items()
-    }
-    forms: dict[tuple[bytes, bytes, bytes], bytes] = {}
-    for (type_, name), number in names.forms.items():
-        plain = number | (USERSET if name else 0)
-        forms[type_.encode(), name.encode(), b"f"] = code_of(plain)
-        forms[type_.encode(), name.encode(), b"t"] = code_of(plain | CONDITIONAL)
-    return relations, forms
+class _Part(NamedTuple):
+    """A stretch of one table: where its rows come from, and what they become."""
+
+    rows: AsyncIterator[Rows]
+    reverse: bool
+    pairs: Callable[[Rows], list[Pair]]
+
+    def table(self, tables: Tables) -> Any:
+        return tables.reverse if self.reverse else tables.forward
 
 
-def _by_object(names: Names) -> _Pairs:
-    relations, forms = _codes(names)
+def _parts(
+    names: Names, source: Source, snapshot: Snapshot, shapes: Sequence[StoredShape]
+) -> list[_Part]:
+    """Every part, those of each table in its order. The tables take turns, so that their rows are
+    sorted at the same time."""
+    forward, reverse = [], []
+    for relation, group in groupby(shapes, key=lambda shape: shape[:2]):
+        found = sorted(group, key=lambda shape: shape.by_code)
+        code = code_of(names.relations[relation])
+        forms = [code_of(_code(names, shape)) for shape in found]
+        forward.append(_Part(source.by_object(snapshot, found), False, _by_object(code, forms)))
+    for shape in sorted(shapes, key=lambda shape: (shape.by_code, shape[:2])):
+        prefix = code_of(_code(names, shape))
+        prefix += code_of(names.relations[shape[:2]])
+        reverse.append(_Part(source.by_subject(snapshot, shape), True, _by_subject(prefix)))
+    taken = (part for pair in zip_longest(forward, reverse) for part in pair)
+    return [part for part in taken if part is not None]
 
-    def pairs(rows: Sequence[Sequence[bytes]]) -> list[Pair]:
+
+def _by_object(relation: bytes, forms: Sequence[bytes]) -> Callable[[Rows], list[Pair]]:
+    by_number = {str(number).encode(): form for number, form in enumerate(forms)}
+
+    def pairs(rows: Rows) -> list[Pair]:
         return [
-            (relations[type_, name] + object_id, forms[kind, sub, conditional] + subject_id)
-            for type_, object_id, name, kind, subject_id, sub, conditional in rows
+            (relation + object_id, by_number[number] + subject_id)
+            for object_id, subject_id, number in rows
         ]
 
     return pairs
 
 
-def _by_subject(names: Names) -> _Pairs:
-    relations, forms = _codes(names)
-
-    def pairs(rows: Sequence[Sequence[bytes]]) -> list[Pair]:
-        return [
-            (forms[kind, sub, conditional] + relations[type_, name] + subject_id, object_id)
-            for type_, object_id, name, kind, subject_id, sub, conditional in rows
-        ]
+def _by_subject(prefix: bytes) -> Callable[[Rows], list[Pair]]:
+    def pairs(rows: Rows) -> list[Pair]:
+        return [(prefix + subject_id, object_id) for subject_id, object_id in rows]
 
     return pairs
+
+
+async def _ahead(parts: Sequence[_Part]) -> AsyncGenerator[tuple[_Part, Rows], None]:
+    """The batches of every part, in order; those of the next parts are asked for early."""
+    firsts: deque[asyncio.Task[Rows | None]] = deque()
+    try:
+        for number, part in enumerate(parts):
+            while len(firsts) <= _AHEAD and number + len(firsts) < len(parts):
+                coming = parts[number + len(firsts)].rows
+                firsts.append(asyncio.create_task(_next(coming)))
+            rows = await firsts.popleft()
+            while rows is not None:
+                yield part, rows
+                rows = await _next(part.rows)
+    finally:
+        for first in firsts:
+            first.cancel()
+        await asyncio.gather(*firsts, return_exceptions=True)
+        for part in parts:
+            if isinstance(part.rows, AsyncGenerator):
+                await part.rows.aclose()
+
+
+async def _next(rows: AsyncIterator[Rows]) -> Rows | None:
+    return await anext(rows, None)
 
 
 class _Filling:
-    """Appends sorted pairs to one table; those with long ids are put in their place at the end."""
+    """Appends sorted pairs to tables.
 
-    def __init__(self, tables: Tables, table: Any) -> None:
+    A long id, cut, stands after the ids that sort before it and before those that sort after it;
+    only others that begin like it may stand on the wrong side. So it is put where it belongs, and
+    what follows can be appended again.
+    """
+
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._table = table
-        self._long: list[Pair] = []
         self._rows = 0
         self._transaction = tables.env.begin(write=True)
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, table: Any, pairs: list[Pair]) -> None:
         if any(len(key) > LONGEST or len(value) > LONGEST for key, value in pairs):
-            short = [pair for pair in pairs if max(map(len, pair)) <= LONGEST]
-            self._long += [pair for pair in pairs if max(map(len, pair)) > LONGEST]
-            pairs = short
-        self._transaction.cursor(self._table).putmulti(pairs, dupdata=True, append=True)
+            self._put(table, pairs)
+        else:
+            self._transaction.cursor(table).putmulti(pairs, dupdata=True, append=True)
         self._rows += len(pairs)
         if self._rows >= _ROWS_PER_COMMIT:
             self._transaction.commit()
@@ -199,17 +253,17 @@ class _Filling:
         self._transaction.abort()
 
     def finish(self) -> None:
-        """Put what is long, and commit."""
-        reverse = self._table is self._tables.reverse
+        self._transaction.commit()
+
+    def _put(self, table: Any, pairs: list[Pair]) -> None:
         # A key begins with one code or two, a value with one or none.
-        heads = (4, 0) if reverse else (2, 2)
-        for pair in self._long:
+        heads = (4, 0) if table is self._tables.reverse else (2, 2)
+        for pair in pairs:
             key, value = (
                 item[:head] + self._short(item[head:])
                 for item, head in zip(pair, heads, strict=True)
             )
-            self._transaction.put(key, value, db=self._table)
-        self._transaction.commit()
+            self._transaction.put(key, value, db=table)
 
     def _short(self, raw: bytes) -> bytes:
         if len(raw) <= LONGEST:

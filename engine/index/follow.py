@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import lmdb
 from engine.cache.shared import elapsed
 from engine.errors import EngineError, SnapshotExpired, ZookieUnknown
 from engine.index.apply import OutOfOrderError, Writer
-from engine.index.build import Source, build
+from engine.index.build import Progress, Source, build
 from engine.index.encoding import TooManyNamesError
 from engine.index.files import IndexDamagedError, Tables
 from engine.index.status import Status
@@ -46,7 +45,7 @@ class Follower:
         place: Path,
         *,
         size: int,
-        progress: Callable[[int], None] = lambda _: None,
+        progress: Progress = lambda _done, _total: None,
     ) -> None:
         self._storage = storage
         self._source = source

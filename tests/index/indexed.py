@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from engine.index.build import StoredShape
+from engine.index.build import Rows, StoredShape
 from engine.index.files import Tables
 from engine.index.follow import Follower
 from engine.index.local import LocalIndexes, NodeReader
@@ -15,6 +17,8 @@ from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, 
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import Snapshot, Storage, TupleFilter, WriteCommand, WriteOutcome
 from engine.tuples import RelationTuple
+
+T = TypeVar("T")
 
 SIZE = 1 << 28
 ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -32,41 +36,28 @@ class StorageSource:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def shapes(self, snapshot: Snapshot) -> list[StoredShape]:
-        return sorted(
-            {
-                StoredShape(
-                    item.object.type,
-                    item.relation,
-                    item.subject.type,
-                    item.subject.relation,
-                    is_conditional(item),
-                )
-                for item in await self._tuples(snapshot)
-            }
-        )
+    async def shapes(self, snapshot: Snapshot) -> Counter[StoredShape]:
+        return Counter(shape_of(item) for item in await self._tuples(snapshot))
 
-    async def by_object(self, snapshot: Snapshot) -> AsyncIterator[Sequence[Sequence[bytes]]]:
-        rows = sorted(
-            await self._tuples(snapshot),
-            key=lambda item: (item.object.type, item.relation, item.object.id, *_form(item)),
-        )
-        for batch in _batches(rows):
-            yield batch
+    async def by_object(
+        self, snapshot: Snapshot, shapes: Sequence[StoredShape]
+    ) -> AsyncIterator[Rows]:
+        found = [
+            (item.object.id, shapes.index(shape_of(item)), item.subject.id)
+            for item in await self._tuples(snapshot)
+            if shape_of(item)[:2] == shapes[0][:2]
+        ]
+        for batch in _batches(sorted(found)):
+            yield [[id_.encode(), other.encode(), b"%d" % form] for id_, form, other in batch]
 
-    async def by_subject(self, snapshot: Snapshot) -> AsyncIterator[Sequence[Sequence[bytes]]]:
-        rows = sorted(
-            await self._tuples(snapshot),
-            key=lambda item: (
-                *_form(item)[:-1],
-                item.object.type,
-                item.relation,
-                item.subject.id,
-                item.object.id,
-            ),
-        )
-        for batch in _batches(rows):
-            yield batch
+    async def by_subject(self, snapshot: Snapshot, shape: StoredShape) -> AsyncIterator[Rows]:
+        found = [
+            (item.subject.id, item.object.id)
+            for item in await self._tuples(snapshot)
+            if shape_of(item) == shape
+        ]
+        for batch in _batches(sorted(found)):
+            yield [[id_.encode(), other.encode()] for id_, other in batch]
 
     async def conditional(self, snapshot: Snapshot) -> AsyncIterator[Sequence[RelationTuple]]:
         yield [item for item in await self._tuples(snapshot) if is_conditional(item)]
@@ -83,31 +74,16 @@ class StorageSource:
                 return found
 
 
-def _form(item: RelationTuple) -> tuple[bool, bool, str, str, str]:
+def shape_of(item: RelationTuple) -> StoredShape:
+    """The shape of a tuple."""
     subject = item.subject
-    return (
-        bool(subject.relation),
-        is_conditional(item),
-        subject.type,
-        subject.relation,
-        subject.id,
-    )
+    conditional = is_conditional(item)
+    return StoredShape(item.object.type, item.relation, subject.type, subject.relation, conditional)
 
 
-def _batches(rows: list[RelationTuple]) -> Iterator[list[list[bytes]]]:
+def _batches(rows: list[T]) -> Iterator[list[T]]:
     for start in range(0, len(rows), 100):
-        yield [
-            [
-                part.encode()
-                for part in (
-                    *item.object,
-                    item.relation,
-                    *item.subject,
-                    "t" if is_conditional(item) else "f",
-                )
-            ]
-            for item in rows[start : start + 100]
-        ]
+        yield rows[start : start + 100]
 
 
 class IndexedStorage(MemoryStorage):
