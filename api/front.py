@@ -26,7 +26,6 @@ from api.asgi import (
     ClientGone,
     Ending,
     Header,
-    Message,
     Patience,
     Receive,
     Scope,
@@ -49,6 +48,7 @@ from api.errors import (
     WriteFailed,
     render_problem,
 )
+from api.exchange import FIXED_LINES, GONE_STATUS, Exchange, sender
 from api.native.operations import Routes
 from api.native.streaming import SlowReader
 from api.settings import Settings
@@ -70,40 +70,10 @@ _ONCE = (
     b"x-stonetown-deadline-ms",
 )
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-_HEADERS: tuple[Header, ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-)
-_NO_CONTENT: tuple[Header, ...] = (
-    *_HEADERS,
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-_PAGE: tuple[Header, ...] = (
-    *_HEADERS,
-    (b"content-security-policy", b"frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-)
-_FIXED_LINES = b"".join(b"%b: %b\r\n" % header for header in _NO_CONTENT)
 _FRAMES = 30
 _NATIVE = b"/v1/stores"
 _UNUSUAL = re.compile(rb"[^a-z0-9/-]")
 _KNOWN = 1024
-GONE_STATUS = 499
-"""What a request is counted under whose client left before the answer."""
-
-
-class Exchange:
-    """One request as it is answered: what the log and the metrics will say of it."""
-
-    __slots__ = ("call", "request_id", "started", "status", "stream", "writes")
-
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
-        self.call = "other"
-        self.status = 0
-        self.started = False
-        self.stream = False
-        self.writes = False
 
 
 class Front:
@@ -170,7 +140,7 @@ class Front:
             request.drop()
         else:
             exchange.status = GONE_STATUS if request.disconnected else answer.status
-            request.respond(answer, _FIXED_LINES, exchange.request_id.encode())
+            request.respond(answer, FIXED_LINES, exchange.request_id.encode())
         self._account(exchange, perf_counter() - begun)
 
     async def _whole(self, exchange: Exchange, request: Whole) -> Answer:
@@ -201,7 +171,7 @@ class Front:
         headers = dict(scope["headers"])
         exchange = Exchange(self._request_id(headers))
         begun = perf_counter()
-        wrapped = _sender(exchange, send, page=scope["path"] == "/docs")
+        wrapped = sender(exchange, send, page=scope["path"] == "/docs")
         try:
             await self._bounded(exchange, scope, receive, wrapped, headers)
         except Exception as error:  # noqa: BLE001 - the last resort: a client is never left alone
@@ -270,11 +240,11 @@ class Front:
         if self._in_flight >= self._settings.max_in_flight:
             raise Overloaded("too many requests are under way")
         self._in_flight += 1
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight = self._in_flight
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight = self._in_flight
 
     async def _answer(self, call: Call) -> None:
         self._enter()
@@ -317,7 +287,10 @@ class Front:
         self, pairs: list[Header], headers: Mapping[bytes, bytes], url_length: int
     ) -> None:
         settings = self._settings
-        if sum(len(name) + len(value) for name, value in pairs) > settings.max_headers:
+        size = 0
+        for name, value in pairs:
+            size += len(name) + len(value)
+        if size > settings.max_headers:
             raise HeadersTooLarge(
                 "the headers are too large", expected=f"at most {settings.max_headers} bytes"
             )
@@ -393,22 +366,6 @@ class Front:
             status=status,
             ms=round(seconds * 1000, 3),
         )
-
-
-def _sender(exchange: Exchange, send: Send, *, page: bool) -> Send:
-    """`send` that adds the headers of every response, and notes what was sent."""
-
-    fixed = _PAGE if page else _NO_CONTENT
-    named = (b"x-request-id", exchange.request_id.encode())
-
-    async def add(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            exchange.started = True
-            exchange.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *fixed, named]
-        await send(message)
-
-    return add
 
 
 async def _drop(scope: Scope) -> None:

@@ -35,26 +35,26 @@ class _Parser:
 
     def __init__(self, protocol: BoundedHttp) -> None:
         self._protocol = protocol
-        self._parser = _fresh(protocol)
+        self.inner = _fresh(protocol)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
+        return getattr(self.inner, name)
 
     def offers_upgrade(self) -> bool:
         """Whether the request is to be read again without its offer."""
-        return self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
+        return self.inner.should_upgrade() and self.inner.get_method() != b"CONNECT"
 
     def feed_data(self, data: bytes) -> None:
         """Parse what came. Raises what httptools raises for what is no HTTP."""
         while data:
             try:
-                self._parser.feed_data(data)
+                self.inner.feed_data(data)
             except HttpParserUpgrade as offer:
                 if not self.offers_upgrade():
                     raise
                 head = self._protocol.plain_head()
-                self._parser = _fresh(self._protocol)
-                self._parser.feed_data(head)
+                self.inner = _fresh(self._protocol)
+                self.inner.feed_data(head)
                 data = data[offer.args[0] :]
             else:
                 return
@@ -154,12 +154,11 @@ class BoundedHttp(HttpToolsProtocol):
         before = cast("RequestResponseCycle | None", self.cycle)
         if before is not None and not before.response_complete:
             return None
-        route = self._front.route(self._parser.get_method(), self.url)
-        if route is None or self._parser.get_http_version() != "1.1":
+        parser = self._parser.inner
+        route = self._front.route(parser.get_method(), self.url)
+        if route is None or parser.get_http_version() != "1.1":
             return None
-        whole = Whole(
-            self, self.url, self.headers, route, keep_alive=self._parser.should_keep_alive()
-        )
+        whole = Whole(self, self.url, self.headers, route, keep_alive=parser.should_keep_alive())
         if b"transfer-encoding" in whole.headers:
             return None  # its trailers would come among its headers
         if route[0].lines and accepts_lines(whole.headers):

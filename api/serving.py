@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import signal
@@ -68,7 +69,13 @@ async def serve_app(
     """HTTP around an application, until a signal as `serve` says."""
     server = _Server(_config(settings, app), app.stop, ready)
     _stop_on_signals(server)
-    await server.serve(sockets=[listener])
+    # What is here by now stays: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        app.metrics.flush()
 
 
 async def open_engine(settings: Settings, database_url: str, redis_url: str | None) -> Engine:
