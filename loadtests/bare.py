@@ -37,12 +37,17 @@ class BareEngine(Engine):
 
 
 def main() -> None:
-    """Serve on the port until SIGINT or SIGTERM."""
+    """Serve on the port until SIGINT or SIGTERM, after a line that says so."""
+
+    def ready() -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+
     settings = Settings(port=int(sys.argv[1]))
     engine = BareEngine(MemoryStorage())
     app = create_app(engine, settings)
     with listen(settings.host, settings.port) as listener:
-        uvloop.run(serve_app(app, settings, listener, lambda: None))
+        uvloop.run(serve_app(app, settings, listener, ready))
 
 
 if __name__ == "__main__":

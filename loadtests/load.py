@@ -1,0 +1,239 @@
+"""Requests per second over HTTP, and how long they take at 60 % of that.
+
+`python -m loadtests.load` (or `make load`) starts a `stonetown serve` of its own on a generated
+Drive, finds for each kind of question how many a second it can answer (a closed loop, with more
+and more connections), then asks at 60 % of that rate at even distances (an open loop, measured from
+when each request was due). Server processor time is read from /proc. With `--bare` there is no
+engine behind HTTP, so that the figures are what HTTP alone costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import uvloop
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from engine.requests import Check
+from engine.tuples import Object, Subject
+from loadtests.bench import machine
+from loadtests.driver import Outcome, Question, closed_loop, open_loop
+from loadtests.service import STORE, Service, bare, stonetown
+from loadtests.worlds import SCHEMA, SIZES, Drive, Kind
+
+BATCH = 1_000
+QUESTIONS = 20_000
+BATCHES = 50
+CONNECTIONS = (8, 32, 64)
+SHARE = 0.6
+ALLOWED, DENIED = b'"decision":"allowed"', b'"decision":"denied"'
+
+
+class Workload(NamedTuple):
+    """A kind of question: requests that are asked in turn, each of so many checks."""
+
+    name: str
+    questions: Sequence[Question]
+    checks: int = 1
+
+
+class Figure(NamedTuple):
+    """What was found of one workload. Times are in milliseconds, processor time in microseconds of
+    the workers per check; `open` is the run at a share of the peak."""
+
+    workload: str
+    connections: int
+    requests_per_second: float
+    checks_per_second: float
+    p50: float
+    p95: float
+    p99: float
+    processor: float
+    processor_share: float
+    open_rate: float
+    open_p50: float
+    open_p95: float
+    open_p99: float
+    open_processor: float
+    errors: dict[str, int]
+
+
+def question(call: str, body: object, expected: bytes = b"") -> Question:
+    """A POST of JSON to the default store."""
+    text = json.dumps(body, separators=(",", ":")).encode()
+    head = (
+        f"POST {STORE}{call} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+    )
+    return Question(head.encode() + text, expected)
+
+
+def workloads(drive: Drive, seed: int = 1) -> Iterator[Workload]:
+    """Checks of each kind of probe, checks of documents that are asked for unevenly, batches."""
+    draw = random.Random(seed)
+    for kind in Kind:
+        probes = drive.probes(kind)
+        draw.shuffle(probes)
+        asked = [
+            question("/check", wire(probe.check), ALLOWED if probe.allowed else DENIED)
+            for probe in probes
+        ]
+        yield Workload(kind, asked)
+    documents = zipf(drive.size.documents, draw)
+    users = zipf(drive.size.users, draw)
+    mixed = [question("/check", wire(_view(documents(), users()))) for _ in range(QUESTIONS)]
+    yield Workload("documents and users by Zipf", mixed)
+    batches = [_batch(draw, drive, users()) for _ in range(BATCHES)]
+    yield Workload(f"batch of {BATCH:,}, one user", batches, BATCH)
+
+
+def zipf(count: int, draw: random.Random) -> Callable[[], int]:
+    """Draws below `count`, the one of rank n with weight 1/n, the ranks in random order."""
+    order = list(range(count))
+    draw.shuffle(order)
+    weights = list(accumulate(1 / rank for rank in range(1, count + 1)))
+    return lambda: draw.choices(order, cum_weights=weights)[0]
+
+
+def _view(document: int, user: int) -> Check:
+    return Check(Object("document", f"{document}"), "view", Subject("user", f"{user}"))
+
+
+def _batch(draw: random.Random, drive: Drive, user: int) -> Question:
+    documents = draw.sample(range(drive.size.documents), BATCH)
+    return question("/check/batch", {"checks": [wire(_view(one, user)) for one in documents]})
+
+
+def wire(check: Check) -> dict[str, str]:
+    """A check as its body has it."""
+    return {
+        "object": str(check.object),
+        "relation": check.relation,
+        "subject": str(check.subject),
+    }
+
+
+async def measure(service: Service, workload: Workload, seconds: float) -> Figure:
+    """Warm up, find the peak, then ask at a share of it."""
+    asked = workload.questions
+    await closed_loop(service.address, asked, CONNECTIONS[0], seconds / 4)
+    peak, connections, processor = Outcome(), 0, 0.0
+    for number in CONNECTIONS if workload.checks == 1 else (2, 4):
+        before = service.processor_seconds()
+        found = await closed_loop(service.address, asked, number, seconds)
+        if not peak.seconds or found.per_second > peak.per_second:
+            peak, connections = found, number
+            processor = service.processor_seconds() - before
+    rate = max(1.0, SHARE * peak.per_second)
+    before = service.processor_seconds()
+    steady = await open_loop(service.address, asked, max(CONNECTIONS), seconds * 2, rate)
+    steady_processor = service.processor_seconds() - before
+    errors = peak.errors + steady.errors
+    if steady.unanswered:
+        errors["unanswered"] = steady.unanswered
+    each = workload.checks
+    return Figure(
+        workload=workload.name,
+        connections=connections,
+        requests_per_second=peak.per_second,
+        checks_per_second=peak.per_second * each,
+        **_percentiles("p", peak),
+        processor=_per_check(processor, peak, each),
+        processor_share=processor / peak.seconds,
+        open_rate=rate,
+        **_percentiles("open_p", steady),
+        open_processor=_per_check(steady_processor, steady, each),
+        errors=dict(errors),
+    )
+
+
+def _percentiles(prefix: str, outcome: Outcome) -> dict[str, Any]:
+    return {f"{prefix}{share}": outcome.percentile(share / 100) * 1e3 for share in (50, 95, 99)}
+
+
+def _per_check(processor: float, outcome: Outcome, checks: int) -> float:
+    return processor / max(1, len(outcome.latencies)) / checks * 1e6
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Everything that is measured, as JSON has it."""
+    drive = Drive(SIZES[arguments.size])
+    figures = []
+    with ExitStack() as stack:
+        service = stack.enter_context(bare() if arguments.bare else stonetown(arguments.workers))
+        count = 0 if arguments.bare else service.fill(SCHEMA, drive.tuples())
+        pinned = stack.enter_context(service.pinned())
+        for workload in workloads(drive):
+            if arguments.bare:
+                workload = workload._replace(  # noqa: PLW2901 - all is allowed there
+                    questions=[Question(one.request) for one in workload.questions]
+                )
+            figures.append(uvloop.run(measure(service, workload, arguments.seconds))._asdict())
+        memory = service.resident_megabytes()
+    return {
+        "machine": machine(),
+        "server": "bare HTTP" if arguments.bare else f"{len(service.workers)} worker(s)",
+        "pinned": pinned,
+        "tuples": count,
+        "resident_megabytes": memory,
+        "figures": figures,
+    }
+
+
+def table(found: dict[str, Any]) -> Table:
+    """The figures for a person."""
+    made = Table(box=box.MARKDOWN)
+    columns = ["question", "conn.", "requests/s", "checks/s", "p50 ms", "p95", "p99"]
+    columns += ["server µs/check", "at 60 %: requests/s", "p50 ms", "p95", "p99", "errors"]
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="left" if number == 0 else "right")
+    for values in found["figures"]:
+        item = Figure(**values)
+        made.add_row(
+            item.workload,
+            f"{item.connections}",
+            f"{item.requests_per_second:,.0f}",
+            f"{item.checks_per_second:,.0f}",
+            *(f"{value:.1f}" for value in (item.p50, item.p95, item.p99, item.processor)),
+            f"{item.open_rate:,.0f}",
+            *(f"{value:.1f}" for value in (item.open_p50, item.open_p95, item.open_p99)),
+            ", ".join(f"{number} {what}" for what, number in item.errors.items()) or "0",
+        )
+    return made
+
+
+def main() -> int:
+    """Exit status 1 when a request failed or was answered wrongly."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="make load ARGS=…")
+    parser.add_argument("--size", choices=SIZES, default="small", help="how large a world")
+    parser.add_argument("--seconds", type=float, default=5.0, help="per run of the closed loop")
+    parser.add_argument("--workers", type=int, default=1, help="serving processes")
+    parser.add_argument("--bare", action="store_true", help="HTTP without an engine")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    found = run(arguments)
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        console = Console(width=170, highlight=False)
+        pinned = "pinned to cores" if found["pinned"] else "not pinned"
+        console.print(
+            f"{found['machine']}; {found['server']}, {pinned}; {found['tuples']:,} tuples; "
+            f"{found['resident_megabytes']:.0f} MB resident",
+            soft_wrap=True,
+        )
+        console.print(table(found))
+    return 1 if any(figure["errors"] for figure in found["figures"]) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,158 @@
+"""A server of its own for a load test: started, filled, pinned to cores, its cost read."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from api.serving import address_of, listen
+from engine.tuples import RelationTuple
+
+PROC = Path("/proc")
+STORE = "/v1/stores/default"
+LINES = 10_000
+START_SECONDS = 60.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class NotServedError(Exception):
+    """The server did not start, or refused what it was filled with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running server: where it is, and the processes that answer."""
+
+    address: tuple[str, int]
+    workers: Sequence[int]
+
+    def processor_seconds(self) -> float:
+        """Processor time that the answering processes have used, in user and system mode."""
+        return sum(map(_processor_seconds, self.workers))
+
+    def resident_megabytes(self) -> float:
+        """The resident memory of the largest of them."""
+        return max(map(_resident_megabytes, self.workers))
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[bool]:
+        """Give each worker a core and this process the last one; whether there are enough."""
+        ours = os.sched_getaffinity(0)
+        cores = sorted(ours)
+        if len(cores) <= len(self.workers):
+            yield False
+            return
+        for worker, core in zip(self.workers, cores, strict=False):
+            os.sched_setaffinity(worker, {core})
+        os.sched_setaffinity(0, {cores[-1]})
+        try:
+            yield True
+        finally:
+            os.sched_setaffinity(0, ours)
+
+    def fill(self, schema: str, tuples: Iterable[RelationTuple]) -> int:
+        """Write a schema and import tuples; how many there were. Raises NotServedError."""
+        connection = http.client.HTTPConnection(*self.address, timeout=300)
+        _send(connection, "PUT", "/schema", json.dumps({"schema": schema}).encode())
+        count = 0
+        left = iter(tuples)
+        while batch := list(islice(left, LINES)):
+            lines = b"".join(json.dumps(str(item)).encode() + b"\n" for item in batch)
+            _send(connection, "POST", "/import", lines, "application/x-ndjson")
+            count += len(batch)
+        connection.close()
+        return count
+
+
+@contextlib.contextmanager
+def stonetown(workers: int) -> Iterator[Service]:
+    """`stonetown serve` on a free port, with a Postgres and a Valkey of its own."""
+    with tempfile.TemporaryDirectory(prefix="stonetown-load-") as data:
+        command = [sys.executable, "-m", "api.cli.main", "serve", "--json"]
+        command += ["--port", "0", "--data", data, "--workers", str(workers)]
+        with _running(command) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise NotServedError("stonetown serve did not start; see above")
+            host, _, port = json.loads(line)["url"].rpartition("//")[2].rpartition(":")
+            pids = _children(process.pid) if workers > 1 else [process.pid]
+            yield Service((host, int(port)), pids)
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Service]:
+    """`loadtests.bare`: HTTP with nothing behind it."""
+    with listen("127.0.0.1", 0) as free:
+        host, _, port = address_of(free).rpartition("//")[2].rpartition(":")
+    with _running([sys.executable, "-m", "loadtests.bare", port]) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise NotServedError("loadtests.bare did not start; see above")
+        yield Service((host, int(port)), [process.pid])
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("STONETOWN_") and name not in {"DATABASE_URL", "REDIS_URL"}
+    }
+    ours["STONETOWN_LOG_LEVEL"] = "error"  # a saturated server warns of every request
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ours) as process:  # noqa: S603
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_SECONDS)
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    call: str,
+    body: bytes,
+    kind: str = "application/json",
+) -> None:
+    connection.request(method, STORE + call, body, {"Content-Type": kind})
+    answer = connection.getresponse()
+    text = answer.read()
+    if answer.status != http.client.OK:
+        raise NotServedError(f"{method} {call}: {answer.status} {text[:200]!r}")
+
+
+def _children(parent: int) -> list[int]:
+    """The serving processes below a parent, by their command line."""
+    found = []
+    for entry in PROC.iterdir():
+        with contextlib.suppress(OSError):
+            serves = entry.name.isdigit() and b"api.workers" in (entry / "cmdline").read_bytes()
+            if serves and int(_stat(int(entry.name))[1]) == parent:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: a name may hold spaces."""
+    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _resident_megabytes(pid: int) -> float:
+    pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
