@@ -9,6 +9,7 @@ from typing import Any
 from engine import evolve
 from engine.consistency import Freshness
 from engine.digest import digest
+from engine.errors import EngineError
 from engine.limits import Limits
 from engine.lists import check_limit
 from engine.requests import (
@@ -67,14 +68,28 @@ class Writing:
     async def _apply(
         self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
     ) -> WriteOutcome:
-        """Validate against the current schema and write; again if the schema moved meanwhile."""
-        # With an object, a schema written through another node counts at once, as for a check.
-        first = [update.tuple.object for update in request.updates[:1]]
-        chosen = await self._freshness.choose(record, MINIMIZE_LATENCY, first)
-        snapshot = chosen.snapshot
+        """Validate against the current schema and write; again if the schema moved meanwhile.
+
+        Storage compares the schema under its lock, so a head that is not quite fresh will do until
+        it refuses something: only the newest schema may.
+        """
+        key = _idempotency_of(request, metadata)
+        snapshot = (await self._freshness.choose(record, MINIMIZE_LATENCY)).snapshot
+        newest = False
         for _ in range(_SCHEMA_RETRIES):
-            compiled = await self._schemas.at(snapshot)
-            updates = checked_updates(compiled, request.updates, self._limits, maximum)
+            try:
+                compiled = await self._schemas.at(snapshot)
+                updates = checked_updates(compiled, request.updates, self._limits, maximum)
+            except EngineError:
+                if newest:
+                    raise
+                # With an object, a schema written through another node counts, as for a check.
+                objects = [update.tuple.object for update in request.updates[:1]]
+                snapshot = (
+                    await self._freshness.choose(record, MINIMIZE_LATENCY, objects)
+                ).snapshot
+                newest = True
+                continue
             command = WriteCommand(
                 updates,
                 request.preconditions,
@@ -82,12 +97,13 @@ class Writing:
                 self._clock(),
                 metadata,
                 request.actor,
-                _idempotency(request.idempotency_key, "write", *_described(request), metadata),
+                key,
             )
             try:
                 return await self._storage.write(record.id, command)
             except SchemaMoved:
                 snapshot = (await self._storage.head(record.id)).snapshot
+                newest = True
         raise evolve.schema_keeps_moving()
 
     async def delete(self, record: StoreRecord, request: DeleteRequest) -> DeleteAnswer:
@@ -134,6 +150,13 @@ class Writing:
         return evolve.Wanted(
             request.text, request.language, self._clock(), metadata, request.actor, key
         )
+
+
+def _idempotency_of(request: WriteRequest, metadata: str) -> Idempotency | None:
+    """The idempotency of a write, if it bears a key: a digest costs as much as validation."""
+    if not request.idempotency_key:
+        return None
+    return _idempotency(request.idempotency_key, "write", *_described(request), metadata)
 
 
 def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:

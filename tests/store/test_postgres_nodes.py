@@ -66,13 +66,16 @@ async def test_nodes_that_start_at_once_share_their_secrets(nodes: list[Postgres
 async def test_writers_who_wait_leave_room_for_readers(
     nodes: list[PostgresStorage], connection: asyncpg.Connection
 ) -> None:
+    """Writers of one store share a connection; those of three would need three of the four."""
     node = nodes[0]
-    hot, other = await Tenant.make(node), await Tenant.make(node)
+    hot, other = [await Tenant.make(node) for _ in range(3)], await Tenant.make(node)
     await connection.execute(statement("begin_write"))
-    await lock(connection, hot.id)
+    for tenant in hot:
+        await lock(connection, tenant.id)
     writers = [
-        asyncio.create_task(hot.write(touch(f"doc:{n}#v@user:a"), schema_version=0))
+        asyncio.create_task(tenant.write(touch(f"doc:{n}#v@user:a"), schema_version=0))
         for n in range(8)
+        for tenant in hot
     ]
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     async with asyncio.timeout(10):
@@ -81,7 +84,8 @@ async def test_writers_who_wait_leave_room_for_readers(
     assert await asyncio.gather(*(other.head() for _ in range(20)))
     await connection.execute(statement("rollback"))
     outcomes = await asyncio.gather(*writers)
-    assert sorted(outcome.snapshot.revision for outcome in outcomes) == list(range(1, 9))
+    revisions = [outcome.snapshot.revision for outcome in outcomes]
+    assert sorted(revisions) == [number for number in range(1, 9) for _ in hot]
 
 
 async def test_a_deleted_store_goes_in_batches(

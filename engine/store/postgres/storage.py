@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import asyncpg
 
@@ -20,6 +22,7 @@ from engine.store.postgres import (
 )
 from engine.store.postgres.migrate import MigrationRefusedError, compare
 from engine.store.postgres.pool import Pool
+from engine.store.postgres.queue import WriteQueues
 from engine.store.postgres.rows import known
 from engine.store.postgres.sql import statement
 from engine.store.postgres.waiting import HeadWatch
@@ -50,6 +53,7 @@ class PostgresStorage:
     def __init__(self, pool: Pool, *, poll_interval: float = 0.1) -> None:
         self._pool = pool
         self._watch = HeadWatch(pool, poll_interval)
+        self._queues = WriteQueues(partial(write.write, pool))
 
     @classmethod
     async def connect(
@@ -136,7 +140,7 @@ class PostgresStorage:
         return await read.created(self._pool.fetch, snapshot, tuples)
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
-        outcome = await write.write(self._pool, known(store_id), command)
+        outcome = await self._queues.write(known(store_id), command)
         self._watch.announce(store_id, outcome.snapshot.revision)
         return outcome
 
@@ -201,4 +205,5 @@ class PostgresStorage:
 
     async def close(self) -> None:
         await self._watch.close()
-        await self._pool.close()
+        # Together, for the pool ends what takes too long.
+        await asyncio.gather(self._queues.close(), self._pool.close())

@@ -1,33 +1,39 @@
-"""Writing tuples: by update, by filter, and by expiry."""
+"""Writing tuples: by updates, by filter, and by expiry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from itertools import islice
 
 import asyncpg
 
+from engine.errors import EngineError
 from engine.store import refusals
+from engine.store.postgres.ledger import Decided, Ledger, Living, Stored, UndecidedError
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.read import page
 from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import (
+    Kept,
     Revision,
+    Revisions,
     lock,
+    matches,
     recall,
+    recall_each,
     remember,
+    remember_each,
     require,
     take_revision,
+    take_revisions,
 )
 from engine.store.protocol import (
     DeleteCommand,
     DeleteOutcome,
     SchemaMoved,
     Snapshot,
-    Update,
-    UpdateOp,
-    UpdateResult,
     WriteCommand,
     WriteOutcome,
 )
@@ -37,43 +43,102 @@ _LIVING = statement("living")
 _EXPIRED = statement("expired")
 _ANY_EXPIRED = statement("any_expired")
 
-
-class _Living(NamedTuple):
-    """The living row of an update's identity: what the tuple depends on."""
-
-    caveat: str
-    context: str
-    expires_at: datetime | None
+Written = WriteOutcome | EngineError | SchemaMoved
+"""What became of one write of several."""
 
 
-class _Decided(NamedTuple):
-    """What a write comes to: a result an update, the rows to close and the rows to insert."""
+async def write(pool: Pool, store_id: str, commands: Sequence[WriteCommand]) -> list[Written]:
+    """Carry out writes of one store in one transaction, each as if the ones before it had been
+    committed: what each comes to, an outcome or what it was refused for (see `Storage.write`).
 
-    results: list[UpdateResult]
-    closed: list[RelationTuple]
-    inserted: list[RelationTuple]
+    A refused write leaves no trace. At least the first is carried out; the list ends before one
+    that must wait until those before it are committed.
+    """
 
-
-async def write(pool: Pool, store_id: str, command: WriteCommand) -> WriteOutcome:
-    """See `Storage.write`."""
-
-    async def work(connection: asyncpg.Connection) -> WriteOutcome:
+    async def work(connection: asyncpg.Connection) -> list[Written]:
         head = await lock(connection, store_id)
-        before = await recall(connection, store_id, command.idempotency, "write")
-        if before is not None:
-            results = tuple(map(UpdateResult, before.outcome["results"]))
-            return WriteOutcome(before.snapshot, results, replayed=True)
-        if command.schema_version != head.schema_version:
-            raise SchemaMoved(head.schema_version)
-        await require(connection, head, command.preconditions, command.now)
-        living = await _living(connection, head, command)
-        decided = _decide(command, living)
-        snapshot = await _apply(connection, head, command, decided.closed, decided.inserted)
-        outcome = {"results": decided.results}
-        await remember(connection, command.idempotency, "write", snapshot, outcome)
-        return WriteOutcome(snapshot, tuple(decided.results))
+        stored = await _stored(connection, head, commands)
+        ledger = Ledger(head)
+        decided: list[Decided | WriteOutcome | EngineError | SchemaMoved] = []
+        for command, found in zip(commands, stored, strict=True):
+            try:
+                decided.append(ledger.decide(command, found))
+            except UndecidedError:
+                break
+            except (EngineError, SchemaMoved) as refused:
+                decided.append(refused)
+        return await _commit(connection, head, ledger, commands, decided)
 
     return await pool.transact(work)
+
+
+async def _stored(
+    connection: asyncpg.Connection, head: Snapshot, commands: Sequence[WriteCommand]
+) -> list[Stored]:
+    """What each write depends on, as it is at the head."""
+    keys = {command.idempotency.key for command in commands if command.idempotency is not None}
+    recalled = await recall_each(connection, head.store_id, list(keys))
+    wanted = [(filter_, one.now) for one in commands for _, filter_ in one.preconditions]
+    matched = iter(await matches(connection, head, wanted))
+    living = await _living(connection, head, commands)
+    return [
+        Stored(
+            living[position],
+            list(islice(matched, len(command.preconditions))),
+            None if command.idempotency is None else recalled.get(command.idempotency.key),
+        )
+        for position, command in enumerate(commands)
+    ]
+
+
+async def _living(
+    connection: asyncpg.Connection, head: Snapshot, commands: Sequence[WriteCommand]
+) -> list[dict[int, Living]]:
+    """For each write the living rows by the position of the update that names them."""
+    found: list[dict[int, Living]] = [{} for _ in commands]
+    places = [
+        (rows, position)
+        for rows, command in zip(found, commands, strict=True)
+        for position in range(len(command.updates))
+    ]
+    if places:
+        identities = identity_columns(one.tuple for each in commands for one in each.updates)
+        answer = await connection.fetch(_LIVING, head.store_id, head.revision, *identities)
+        for item, *row in answer:
+            rows, position = places[item - 1]
+            rows[position] = Living(*row)
+    return found
+
+
+async def _commit(
+    connection: asyncpg.Connection,
+    head: Snapshot,
+    ledger: Ledger,
+    commands: Sequence[WriteCommand],
+    decided: Sequence[Decided | WriteOutcome | EngineError | SchemaMoved],
+) -> list[Written]:
+    """Write what the ledger holds, and keep the outcomes under their idempotency keys."""
+    snapshots = [head]
+    if ledger.revisions:
+        revisions = Revisions(
+            [(command.actor, command.metadata) for command in ledger.revisions],
+            ledger.closed,
+            [(made.tuple, made.began, made.ended) for made in ledger.inserted],
+            head.schema_version,
+        )
+        snapshots += await take_revisions(connection, head.store_id, revisions)
+    written: list[Written] = []
+    kept = []
+    for command, one in zip(commands, decided, strict=False):
+        if not isinstance(one, Decided):
+            written.append(one)
+            continue
+        outcome = WriteOutcome(snapshots[one.revision], one.results, one.replayed)
+        written.append(outcome)
+        if command.idempotency is not None and not one.replayed:
+            kept.append(Kept(command.idempotency, outcome.snapshot, {"results": one.results}))
+    await remember_each(connection, "write", kept)
+    return written
 
 
 async def delete(pool: Pool, store_id: str, command: DeleteCommand) -> DeleteOutcome:
@@ -89,7 +154,7 @@ async def delete(pool: Pool, store_id: str, command: DeleteCommand) -> DeleteOut
             connection.fetch, head, command.filter, None, command.limit + 1, command.now
         )
         gone = found[: command.limit]
-        snapshot = await _apply(connection, head, command, gone, [])
+        snapshot = await _close(connection, head, command, gone)
         outcome = {"deleted": len(gone), "complete": len(found) == len(gone)}
         await remember(connection, command.idempotency, "delete", snapshot, outcome)
         return DeleteOutcome(snapshot, len(gone), len(found) == len(gone), _objects(gone))
@@ -111,63 +176,23 @@ async def remove_expired(pool: Pool, store_id: str, now: datetime, limit: int) -
             tuple_of(row) for row in await connection.fetch(_EXPIRED, store_id, now, limit + 1)
         ]
         gone = found[:limit]
-        snapshot = await _apply(connection, head, None, gone, [])
+        snapshot = await _close(connection, head, None, gone)
         return DeleteOutcome(snapshot, len(gone), len(found) == len(gone), _objects(gone))
 
     return await pool.transact(work)
 
 
-async def _living(
-    connection: asyncpg.Connection, head: Snapshot, command: WriteCommand
-) -> dict[int, _Living]:
-    """The living rows by the position of the update that names them."""
-    if not command.updates:
-        return {}
-    identities = identity_columns(update.tuple for update in command.updates)
-    rows = await connection.fetch(_LIVING, head.store_id, head.revision, *identities)
-    return {row[0] - 1: _Living(row[1], row[2], row[3]) for row in rows}
-
-
-def _decide(command: WriteCommand, living: dict[int, _Living]) -> _Decided:
-    """Compare the updates with the living rows. A row that is expired counts as absent, but
-    must be closed before its identity is inserted again. Raises TupleExists."""
-    decided = _Decided([], [], [])
-    for position, update in enumerate(command.updates):
-        row = living.get(position)
-        expired = row is not None and row.expires_at is not None and row.expires_at <= command.now
-        result = _result(update, position, None if expired else row)
-        decided.results.append(result)
-        if result is UpdateResult.DELETED:
-            decided.closed.append(update.tuple)
-        elif result in {UpdateResult.CREATED, UpdateResult.UPDATED}:
-            decided.inserted.append(update.tuple)
-            if row is not None:
-                decided.closed.append(update.tuple)
-    return decided
-
-
-def _result(update: Update, position: int, row: _Living | None) -> UpdateResult:
-    if update.op is UpdateOp.DELETE:
-        return UpdateResult.ABSENT if row is None else UpdateResult.DELETED
-    if row is None:
-        return UpdateResult.CREATED
-    if update.op is UpdateOp.CREATE:
-        raise refusals.tuple_exists(update.tuple, position)
-    return UpdateResult.UNCHANGED if row == update.tuple[3:] else UpdateResult.UPDATED
-
-
-async def _apply(
+async def _close(
     connection: asyncpg.Connection,
     head: Snapshot,
-    command: WriteCommand | DeleteCommand | None,
+    command: DeleteCommand | None,
     closed: list[RelationTuple],
-    inserted: list[RelationTuple],
 ) -> Snapshot:
-    """The snapshot after the change: the head itself if there is nothing to change."""
-    if not closed and not inserted:
+    """The snapshot after closing these rows: the head itself if there are none."""
+    if not closed:
         return head
     metadata, actor = ("", "") if command is None else (command.metadata, command.actor)
-    revision = Revision(closed, inserted, metadata, actor, head.schema_version)
+    revision = Revision(closed, [], metadata, actor, head.schema_version)
     return await take_revision(connection, head.store_id, revision)
 
 

@@ -33,18 +33,21 @@ WHERE id = $1 AND deleted_at IS NULL
 FOR UPDATE;
 
 -- name: recall
--- purpose: what a request with this idempotency key did in the last 24 hours
+-- purpose: what requests with these idempotency keys did in the last 24 hours
 -- index: idempotency_pkey
-SELECT digest, outcome, revision, stamp, schema_version, committed_at
+SELECT key, digest, outcome, revision, stamp, schema_version, committed_at
 FROM idempotency
-WHERE store_id = $1 AND key = $2 AND used_at > clock_timestamp() - interval '24 hours';
+WHERE store_id = $1 AND key = ANY($2::text[])
+    AND used_at > clock_timestamp() - interval '24 hours';
 
 -- name: remember
--- purpose: keep a request's outcome under its idempotency key
+-- purpose: keep outcomes under the idempotency keys of their requests
 -- index: idempotency_pkey
 INSERT INTO idempotency (store_id, key, digest, outcome, revision, stamp, schema_version,
     committed_at, used_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
+SELECT $1, kept.*, clock_timestamp()
+FROM unnest($2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[],
+    $8::timestamptz[]) AS kept
 ON CONFLICT (store_id, key) DO UPDATE SET digest = excluded.digest, outcome = excluded.outcome,
     revision = excluded.revision, stamp = excluded.stamp,
     schema_version = excluded.schema_version, committed_at = excluded.committed_at,
@@ -74,7 +77,7 @@ FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text
     ) AS found;
 
 -- name: preconditions
--- purpose: for each precondition's filter whether a living tuple matches; shape says which parts
+-- purpose: for each precondition's filter whether a tuple matches that is alive now; shape says which parts
 --   are known: o = object and relation, O = object, s = subject, t = type, a = anything
 -- index: relation_tuple_identity, relation_tuple_subject
 SELECT wanted.item, CASE wanted.shape
@@ -88,8 +91,8 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision > $3
-            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+            AND tuple.deleted_revision > $2
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > wanted.now))
     WHEN 'O' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
         WHERE tuple.store_id = $1
@@ -99,8 +102,8 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision > $3
-            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+            AND tuple.deleted_revision > $2
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > wanted.now))
     WHEN 's' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
         WHERE tuple.store_id = $1
@@ -111,8 +114,8 @@ SELECT wanted.item, CASE wanted.shape
                 OR tuple.subject_relation = wanted.subject_relation)
             AND (wanted.object_type IS NULL OR tuple.object_type = wanted.object_type)
             AND (wanted.relation IS NULL OR tuple.relation = wanted.relation)
-            AND tuple.deleted_revision > $3
-            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+            AND tuple.deleted_revision > $2
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > wanted.now))
     WHEN 't' THEN EXISTS (
         SELECT FROM relation_tuple AS tuple
         WHERE tuple.store_id = $1
@@ -122,8 +125,8 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision > $3
-            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+            AND tuple.deleted_revision > $2
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > wanted.now))
     ELSE EXISTS (
         SELECT FROM relation_tuple AS tuple
         WHERE tuple.store_id = $1
@@ -134,37 +137,48 @@ SELECT wanted.item, CASE wanted.shape
             AND (wanted.subject_id IS NULL OR tuple.subject_id = wanted.subject_id)
             AND (wanted.subject_relation IS NULL
                 OR tuple.subject_relation = wanted.subject_relation)
-            AND tuple.deleted_revision > $3
-            AND (tuple.expires_at IS NULL OR tuple.expires_at > $2))
+            AND tuple.deleted_revision > $2
+            AND (tuple.expires_at IS NULL OR tuple.expires_at > wanted.now))
     END AS matched
-FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+FROM unnest($3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::text[])
     WITH ORDINALITY AS wanted (
-        shape, object_type, object_id, relation, subject_type, subject_id, subject_relation, item
+        now, shape, object_type, object_id, relation, subject_type, subject_id, subject_relation,
+        item
     );
 
--- name: commit_revision
--- purpose: take the next revision, close the old rows and insert the new ones. Closing goes through
---   the conflict with the living row, because an UPDATE joined to a batch may be planned, while
---   the table is new, as a walk of the whole store. It comes first because the count of closed
---   rows is joined to every row inserted. A row that was not there to close is not counted.
+-- name: commit_revisions
+-- purpose: take the next revisions, close the old rows and insert the new ones; rows count their
+--   revisions from the head. Closing goes through the conflict with the living row, because an
+--   UPDATE joined to a batch may be planned, while the table is new, as a walk of the whole store.
+--   It comes first because the count of closed rows is joined to every row inserted. A row that
+--   was not there to close is not counted.
 -- index: store_pkey, relation_tuple_identity
 WITH head AS (
     UPDATE store
-    SET head_revision = head_revision + 1, stamp = $2, schema_version = $3,
+    SET head_revision = head_revision + cardinality($4::bigint[]), schema_version = $2,
+        stamp = ($4::bigint[])[cardinality($4::bigint[])],
         committed_at = greatest(committed_at, clock_timestamp())
     WHERE id = $1
-    RETURNING head_revision AS revision, committed_at
+    RETURNING head_revision - cardinality($4::bigint[]) AS before, committed_at
 ), recorded AS (
     INSERT INTO revision (store_id, revision, stamp, schema_version, committed_at,
         schema_changed, actor, metadata)
-    SELECT $1, revision, $2, $3, committed_at, $4, $5, $6 FROM head
-    RETURNING revision, committed_at
+    SELECT $1, before + made.item, made.stamp, $2, committed_at, $3, made.actor, made.metadata
+    FROM head,
+        unnest($4::bigint[], $5::text[], $6::text[])
+            WITH ORDINALITY AS made (stamp, actor, metadata, item)
+    RETURNING 1
 ), closed AS (
     INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
         subject_type, subject_id, subject_relation, caveat, context)
-    SELECT $1, head.revision, gone.*, '', ''
+    SELECT $1, before + gone.ended, gone.object_type, gone.object_id, gone.relation,
+        gone.subject_type, gone.subject_id, gone.subject_relation, '', ''
     FROM head,
-        unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[]) AS gone
+        unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+            $13::integer[])
+        AS gone (object_type, object_id, relation, subject_type, subject_id, subject_relation,
+            ended)
     ON CONFLICT (store_id, object_type, object_id, relation, subject_type, subject_id,
         subject_relation, deleted_revision)
     DO UPDATE SET deleted_revision = excluded.created_revision
@@ -172,16 +186,22 @@ WITH head AS (
 ), closed_count AS (
     SELECT count(*) AS n FROM closed WHERE deleted_revision < 9223372036854775807
 ), inserted AS (
-    INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
-        subject_type, subject_id, subject_relation, caveat, context, expires_at)
-    SELECT $1, head.revision, made.*
-    FROM head, closed_count, unnest($13::text[], $14::text[], $15::text[], $16::text[],
-        $17::text[], $18::text[], $19::text[], $20::text[], $21::timestamptz[]) AS made
+    INSERT INTO relation_tuple (store_id, object_type, object_id, relation,
+        subject_type, subject_id, subject_relation, caveat, context, expires_at,
+        created_revision, deleted_revision)
+    SELECT $1, made.object_type, made.object_id, made.relation, made.subject_type,
+        made.subject_id, made.subject_relation, made.caveat, made.context, made.expires_at,
+        before + made.began, coalesce(before + nullif(made.ended, 0), 9223372036854775807)
+    FROM head, closed_count,
+        unnest($14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+            $20::text[], $21::text[], $22::timestamptz[], $23::integer[], $24::integer[])
+        AS made (object_type, object_id, relation, subject_type, subject_id, subject_relation,
+            caveat, context, expires_at, began, ended)
     RETURNING 1
 )
-SELECT recorded.revision, recorded.committed_at, closed_count.n AS closed,
-    (SELECT count(*) FROM inserted) AS inserted
-FROM recorded, closed_count;
+SELECT head.before, head.committed_at, (SELECT count(*) FROM recorded) AS recorded,
+    closed_count.n AS closed, (SELECT count(*) FROM inserted) AS inserted
+FROM head, closed_count;
 
 -- name: expired
 -- purpose: living tuples that are expired at a moment, the longest expired first
