@@ -110,6 +110,12 @@ class Accesses:
         """A page of who gained and who lost access, and why. Raises as `engine.diff` says."""
         return await self._diffs.page(store, asked, way or Way())
 
+    def stream_diff(
+        self, store: str, asked: Diff, way: Way | None = None
+    ) -> AsyncGenerator[DiffAnswer, None]:
+        """All the pages of `diff`, for the cost of one."""
+        return self._diffs.stream(store, asked, way or Way())
+
     async def impact(self, store: str, asked: Impact, way: Way | None = None) -> ImpactAnswer:
         """Who would gain and who would lose access. Raises as `engine.impact` says."""
         return await self._impacts.page(store, asked, way or Way())

@@ -12,7 +12,7 @@ from engine.check import Budget
 from engine.errors import BudgetExceeded
 from engine.jsontext import parse_json_object
 from engine.reader import Edge, Probe, Reader, Scan
-from engine.requests import Check
+from engine.requests import Check, Overlay
 from engine.store.protocol import RevisionChanges, Snapshot, Storage
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject
 from engine.zookie import encode
@@ -57,6 +57,21 @@ class Changes:
             count += sum(max(1, len(one.changes)) for one in taken)
             reached = part[-1].snapshot.revision if part else after.revision
         return cls(tuple(found), whole=True)
+
+    def under(self, overlay: Overlay | None) -> Changes:
+        """Those that can be seen where an overlay lies over them: it hides what happened to its
+        own tuples, and to the schema if it brings one."""
+        if overlay is None:
+            return self
+        hidden = {item.identity for item in (*overlay.add, *overlay.remove)}
+        seen = (
+            one._replace(
+                changes=tuple(each for each in one.changes if each.tuple.identity not in hidden),
+                schema_changed=one.schema_changed and overlay.schema is None,
+            )
+            for one in self.revisions
+        )
+        return Changes(tuple(seen), self.whole)
 
 
 class Standing(Protocol):
@@ -116,8 +131,10 @@ async def causes_of(
     sides: Sequence[Standing],
     changes: Changes,
     budget: Budget,
+    context: Mapping[str, Any],
 ) -> tuple[tuple[Cause, ...], bool]:
-    """What the difference of these pairs rests on, in order, and whether that is all of it.
+    """What the difference of these pairs rests on, given a caveat context, in order, and whether
+    that is all of it.
 
     A revision that touched what deciding them reads is told, though alone it may have changed
     nothing; so is every schema change. Raises what the readers raise.
@@ -131,7 +148,7 @@ async def causes_of(
         recording = _Recording(ground.reader)
         recordings.append(recording)
         heard = Ground(ground.compiled, recording, ground.now, ground.limits)
-        asked = [Check(object_, relation, _asked(subject)) for object_, subject in pairs]
+        asked = [Check(object_, relation, _asked(subject), context) for object_, subject in pairs]
         results = await answer(heard, asked, budget)
         whole = whole and not any(isinstance(one, BudgetExceeded) for one in results)
     causes = [_revision(one, recordings) for one in changes.revisions] if pairs else []

@@ -7,20 +7,25 @@ rests on is what deciding it reads, at either snapshot (`engine.causes`).
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
+from typing import Any
 
+from engine.asking import checked_context
 from engine.causes import Cause, Changes, causes_of
 from engine.check import Budget
 from engine.consistency import Chosen, Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.decision import Decision, Verdict
-from engine.digest import Part, digest
+from engine.digest import digest
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
+from engine.grounds import arguments_of
+from engine.jsontext import canonical_json
 from engine.pages import Pages, Way
-from engine.requests import FULLY_CONSISTENT, AtTime, Consistency, Gap
-from engine.sides import Side, Sides, Target
+from engine.requests import FULLY_CONSISTENT, AtTime, Consistency, Gap, Overlay
+from engine.sides import Compared, Side, Sides, Target
 from engine.store.protocol import Storage, StoreRecord
 from engine.tuples import Object, Subject
 from engine.zookie import encode
@@ -32,11 +37,12 @@ _GAPS_TOLD = 10
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """Ask for what changed between two snapshots."""
+    """Ask for what changed between two snapshots; `context` is given to the caveats of both."""
 
     target: Target
     from_: Consistency
     to: Consistency = FULLY_CONSISTENT
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +77,14 @@ class DiffAnswer:
     zookie: str
 
 
-@dataclass(slots=True)
-class _Found:
-    differences: list[Difference] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    reached: tuple[str, ...] | None = None
-    more: bool = False
-
-
 class Diffs:
-    """Answers in pages; a cursor fixes both snapshots and both times."""
+    """Answers in pages and as a stream; a cursor fixes both snapshots and both times.
+
+    Both methods raise InvalidRequest when `to` lies before `from`, UnknownType and UnknownRelation
+    for what neither schema has, LimitExceeded, InvalidContext, InvalidCursor, what choosing the
+    snapshots raises, and what `Grounds.at` raises for the overlay, which lies over both sides. A
+    budget that is used up is a gap.
+    """
 
     def __init__(
         self, storage: Storage, freshness: Freshness, pages: Pages, cursors: Cursors
@@ -91,37 +95,68 @@ class Diffs:
         self._cursors = cursors
 
     async def page(self, store: str, asked: Diff, way: Way) -> DiffAnswer:
-        """One page.
-
-        Raises InvalidRequest when `to` lies before `from`, UnknownType and UnknownRelation for
-        what neither schema has, LimitExceeded, InvalidCursor, and what choosing the snapshots
-        raises. A budget that is used up is a gap.
-        """
+        """One page."""
         size = self._pages.size(way)
+        return await self._page(await self._begin(store, asked, way), size)
+
+    async def stream(self, store: str, asked: Diff, way: Way) -> AsyncGenerator[DiffAnswer, None]:
+        """All pages after a cursor, of one comparison; the deadline is each page's."""
+        size = self._pages.size(way)
+        comparison = await self._begin(store, asked, way)
+        while True:
+            answer = await self._page(comparison, size)
+            yield answer
+            if answer.cursor is None or comparison.stopped:
+                return
+            comparison.allow_until(perf_counter() + self._pages.seconds(way))
+
+    async def _begin(self, store: str, asked: Diff, way: Way) -> _Comparison:
         deadline = perf_counter() + self._pages.seconds(way)
         record = await self._freshness.store(store, fresh=True)
-        call = Call(record.id, "diff", digest(asked.target.parts, _spelled(asked)))
-        before, after, position = await self._sides(record, call, asked, way.cursor)
+        spelled = (repr(asked.from_), repr(asked.to), canonical_json(dict(asked.context)))
+        arguments = digest(asked.target.parts, spelled, arguments_of(way.overlay))
+        call = Call(record.id, "diff", arguments)
+        before, after, position = await self._sides(record, call, asked, way)
+        for side in (before, after):
+            if side.ground is not None:
+                checked_context(side.ground, asked.context, "context")
         changes = await Changes.between(self._storage, before.snapshot, after.snapshot)
-        budget = Budget(
-            self._pages.limits.evaluation_reads, self._pages.limits.evaluation_nodes, deadline
+        return _Comparison(
+            asked,
+            call,
+            (before, after),
+            changes.under(way.overlay),
+            self._storage,
+            self._budget(deadline),
+            position=position,
         )
-        sides = Sides(before, after, self._storage, changes, budget, call)
-        found = await _collect(sides, asked.target, position, size)
-        shown = found.differences[:size]
-        pairs = [(one.object, one.subject) for one in shown]
-        relation = asked.target.relation
-        causes, whole = await causes_of(pairs, relation, (before, after), changes, budget)
+
+    def _budget(self, deadline: float) -> Budget:
+        limits = self._pages.limits
+        return Budget(limits.evaluation_reads, limits.evaluation_nodes, deadline)
+
+    async def _page(self, comparison: _Comparison, size: int) -> DiffAnswer:
+        """The next page of a comparison."""
+        start = comparison.reached
+        shown, more = await comparison.next(size)
+        before, after = comparison.both
+        causes, whole = await causes_of(
+            [(one.object, one.subject) for one in shown],
+            comparison.asked.target.relation,
+            comparison.both,
+            comparison.changes,
+            self._budget(comparison.budget.deadline),
+            comparison.asked.context,
+        )
         cursor = None
-        if found.more and found.reached is not None and found.reached != position:
+        if more and comparison.reached is not None and comparison.reached != start:
             moment = (before.now - _EPOCH) // _MICROSECOND
             pinned = (str(before.snapshot.revision), str(before.snapshot.stamp), str(moment))
-            place = Cursor(
-                after.snapshot.revision, after.snapshot.stamp, after.now, (*pinned, *found.reached)
-            )
-            cursor = await self._cursors.seal(call, place)
+            position = (*pinned, *comparison.reached)
+            place = Cursor(after.snapshot.revision, after.snapshot.stamp, after.now, position)
+            cursor = await self._cursors.seal(comparison.call, place)
         zookies = encode(before.snapshot), encode(after.snapshot)
-        gaps = tuple(found.gaps[:_GAPS_TOLD])
+        gaps = comparison.told_gaps()
         return DiffAnswer(tuple(shown), causes, whole, cursor, gaps, *zookies)
 
     async def _choose(self, record: StoreRecord, asked: Consistency, field: str) -> Chosen:
@@ -133,15 +168,15 @@ class Diffs:
             raise
 
     async def _sides(
-        self, record: StoreRecord, call: Call, asked: Diff, cursor: str | None
+        self, record: StoreRecord, call: Call, asked: Diff, way: Way
     ) -> tuple[Side, Side, tuple[str, ...] | None]:
         """Both sides, and the position that the cursor names."""
-        grounds, position = self._pages.grounds, None
-        if cursor is None:
+        position = None
+        if way.cursor is None:
             first = await self._choose(record, asked.from_, "from")
             second = await self._choose(record, asked.to, "to")
         else:
-            opened = await self._cursors.open(cursor, call)
+            opened = await self._cursors.open(way.cursor, call)
             revision, stamp, moment, *rest = opened.position
             exactly = self._freshness.exactly
             first_snapshot = await exactly(record.id, int(revision), int(stamp), "cursor")
@@ -156,33 +191,73 @@ class Diffs:
             raise InvalidRequest(
                 "`to` lies before `from`", field="to", expected="a later zookie or time"
             )
-        before = await Side.at(grounds, *first, asked.target)
-        after = await Side.at(grounds, *second, asked.target)
+        before = await self._side(first, asked.target, way.overlay, "from")
+        after = await self._side(second, asked.target, way.overlay, "to")
         if before.refusal is not None and after.refusal is not None:
             raise after.refusal
         return before, after, position
 
-
-async def _collect(
-    sides: Sides, target: Target, position: tuple[str, ...] | None, size: int
-) -> _Found:
-    """The differences of one page, and where the next one begins."""
-    found = _Found(reached=position)
-    try:
-        async for one in sides.compared(target, position):
-            if one.before is not None and one.after is not None and one.before != one.after:
-                if len(found.differences) == size:
-                    found.more = True
-                    break
-                found.differences.append(Difference(one.object, one.subject, one.before, one.after))
-            found.reached = one.position
-    except BudgetExceeded as error:
-        found.more = True
-        found.gaps.append(Gap("", error))
-    found.gaps += sides.gaps
-    return found
+    async def _side(
+        self, chosen: Chosen, target: Target, overlay: Overlay | None, name: str
+    ) -> Side:
+        try:
+            return await Side.at(self._pages.grounds, *chosen, target, overlay)
+        except EngineError as error:
+            if error.field.startswith("overlay.add"):
+                error.message += f", at `{name}`"
+            raise
 
 
-def _spelled(asked: Diff) -> Part:
-    """Both consistencies, for a digest."""
-    return (repr(asked.from_), repr(asked.to))
+class _Comparison:
+    """One diff under way: `reached` is the place after what `next` has returned, and `stopped`
+    the budget that ended it."""
+
+    def __init__(
+        self,
+        asked: Diff,
+        call: Call,
+        both: tuple[Side, Side],
+        changes: Changes,
+        storage: Storage,
+        budget: Budget,
+        *,
+        position: tuple[str, ...] | None,
+    ) -> None:
+        self.asked = asked
+        self.call = call
+        self.both = both
+        self.changes = changes
+        self.budget = budget
+        self.reached = position
+        self.stopped: BudgetExceeded | None = None
+        self._sides = Sides(*both, storage, changes, budget, call, context=asked.context)
+        self._entries = self._sides.compared(asked.target, position)
+        self._held: Compared | None = None
+
+    def allow_until(self, deadline: float) -> None:
+        """Go on until a `perf_counter` time."""
+        self._sides.allow_until(deadline)
+
+    async def next(self, size: int) -> tuple[list[Difference], bool]:
+        """The next differences, and whether there may be more."""
+        found: list[Difference] = []
+        try:
+            while (one := self._held or await anext(self._entries, None)) is not None:
+                self._held = None
+                if one.before is not None and one.after is not None and one.before != one.after:
+                    if len(found) == size:
+                        self._held = one
+                        return found, True
+                    found.append(Difference(one.object, one.subject, one.before, one.after))
+                self.reached = one.position
+        except BudgetExceeded as error:
+            self.stopped = error
+            return found, True
+        return found, False
+
+    def told_gaps(self) -> tuple[Gap, ...]:
+        """The gaps since this was last asked."""
+        gaps, self._sides.gaps = self._sides.gaps, []
+        if self.stopped is not None:
+            gaps.insert(0, Gap("", self.stopped))
+        return tuple(gaps[:_GAPS_TOLD])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from engine.asking import Ground, checked_subject
+from engine.asking import NO_OVERLAY, Ground, checked_subject
 from engine.causes import Changes
 from engine.check import Budget
 from engine.cursor import Call
@@ -15,6 +15,7 @@ from engine.decision import DENIED, Decision
 from engine.digest import Part
 from engine.errors import (
     EngineError,
+    InvalidContext,
     SchemaNotFound,
     UnknownRelation,
     UnknownType,
@@ -24,7 +25,8 @@ from engine.listing import Listing
 from engine.lookup_subjects import Look
 from engine.pages import Page
 from engine.reader import ReverseReader
-from engine.requests import Gap, LookupObjects, LookupSubjects
+from engine.requests import Gap, LookupObjects, LookupSubjects, Overlay
+from engine.store.laid_over import LaidOver
 from engine.store.protocol import Snapshot, Storage, TupleFilter
 from engine.touched import touched
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject
@@ -99,10 +101,23 @@ class Side:
     refusal: EngineError | None
 
     @classmethod
-    async def at(cls, grounds: Grounds, snapshot: Snapshot, now: datetime, target: Target) -> Side:
-        """The side at a snapshot. Raises InvalidRequest for a wildcard as the subject."""
+    async def at(
+        cls,
+        grounds: Grounds,
+        snapshot: Snapshot,
+        now: datetime,
+        target: Target,
+        overlay: Overlay | None = None,
+    ) -> Side:
+        """The side at a snapshot. Raises InvalidRequest for a wildcard as the subject, and what
+        `Grounds.at` raises for the overlay; one that adds tuples needs a schema."""
         try:
-            ground, reader = await grounds.at(snapshot, now)
+            ground, reader = await grounds.at(snapshot, now, overlay)
+        except SchemaNotFound as error:
+            if overlay is not None and overlay.add:
+                raise
+            return cls(snapshot, now, None, None, error)
+        try:
             compiled = ground.compiled
             compiled.require(target.type, target.relation, "type", "relation")
             if isinstance(target, OfSubject):
@@ -112,9 +127,14 @@ class Side:
                 compiled.require(target.subject_type, target.subject_relation, *fields)
             else:
                 compiled.object_type(target.subject_type, "subject_type")
-        except (SchemaNotFound, UnknownType, UnknownRelation) as error:
+        except (UnknownType, UnknownRelation) as error:
             return cls(snapshot, now, None, None, error)
         return cls(snapshot, now, ground, reader, None)
+
+    def tuples(self, storage: Storage) -> LaidOver:
+        """The tuples of this side in order, under its overlay."""
+        laid = NO_OVERLAY if self.ground is None else self.ground.overlay
+        return LaidOver(storage, self.snapshot, self.now, laid.add, laid.remove)
 
 
 class Compared(NamedTuple):
@@ -132,8 +152,15 @@ _Result = Decision | EngineError
 _Entry = tuple[str, _Result]
 
 
+class _Timed(Protocol):
+    """Part of a comparison that ends at a time."""
+
+    deadline: float
+
+
 class Sides:
-    """Compares two sides; `gaps` holds what could not be compared, and why."""
+    """Compares two sides, given one caveat `context`; `gaps` holds what could not be compared, and
+    why."""
 
     def __init__(
         self,
@@ -143,8 +170,12 @@ class Sides:
         changes: Changes,
         budget: Budget,
         call: Call,
+        *,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         self.gaps: list[Gap] = []
+        self._context = context or {}
+        self._timed: list[_Timed] = []
         self._sides = (before, after)
         self._storage = storage
         self._changes = changes
@@ -158,6 +189,11 @@ class Sides:
         if isinstance(target, OfObject):
             return self._subjects(target, target.object, None if position is None else position[1])
         return self._type(target, position)
+
+    def allow_until(self, deadline: float) -> None:
+        """Let the comparison that is under way go on until a `perf_counter` time."""
+        for each in (self._budget, *self._timed):
+            each.deadline = deadline
 
     async def _type(
         self, target: OfType, position: tuple[str, ...] | None
@@ -181,9 +217,7 @@ class Sides:
                     if id_ >= start:
                         yield id_
                 return
-        one, two = (
-            _ids(self._storage, side.snapshot, side.now, kind, start) for side in self._sides
-        )
+        one, two = (_ids(side.tuples(self._storage), kind, start) for side in self._sides)
         async for id_, _, _ in _merged(one, two):
             yield id_
 
@@ -192,9 +226,14 @@ class Sides:
     ) -> AsyncIterator[Compared]:
         """The subjects of one object, the wildcard first, after an id ("" is after it)."""
         asked = LookupSubjects(
-            object_, target.relation, target.subject_type, target.subject_relation
+            object_,
+            target.relation,
+            target.subject_type,
+            target.subject_relation,
+            self._context,
         )
         looks: list[Look | None] = []
+        self._timed.clear()
         for side in self._sides:
             look = None
             if side.ground is not None:
@@ -202,6 +241,7 @@ class Sides:
                 spent = Budget(
                     budget.evaluation_reads, budget.evaluation_nodes, self._budget.deadline
                 )
+                self._timed.append(spent)
                 look = Look(side.ground, asked, spent)
                 await look.begin()
             looks.append(look)
@@ -234,7 +274,7 @@ class Sides:
     async def _objects(
         self, target: OfSubject, position: tuple[str, ...] | None
     ) -> AsyncIterator[Compared]:
-        asked = LookupObjects([target.type], target.relation, target.subject)
+        asked = LookupObjects([target.type], target.relation, target.subject, self._context)
         listings: list[Listing | None] = []
         for side in self._sides:
             listing = None
@@ -248,6 +288,7 @@ class Sides:
                     None if position is None else (target.type, position[0]),
                 )
                 listing = Listing(page, asked, _AT_ONCE)
+                self._timed.append(listing.confirmation)
                 await listing.begin(None)
             listings.append(listing)
 
@@ -273,6 +314,8 @@ class Sides:
     ) -> Decision | None:
         if isinstance(result, Decision):
             return result
+        if isinstance(result, InvalidContext):
+            raise result  # the request's fault and not the entry's
         self.gaps.append(Gap(f"{object_}#{relation}@{subject}", result))
         return None
 
@@ -298,15 +341,12 @@ async def _listed(listing: Listing) -> AsyncIterator[_Entry]:
         yield item[0].id, item[1]
 
 
-async def _ids(
-    storage: Storage, snapshot: Snapshot, now: datetime, kind: str, start: str
-) -> AsyncIterator[_Entry]:
+async def _ids(tuples: LaidOver, kind: str, start: str) -> AsyncIterator[_Entry]:
     """The ids of the objects of a type that have tuples, from `start` on."""
     after = RelationTuple(Object(kind, start), "", Subject("", ""))
     while True:
-        found = await storage.read(
-            snapshot, TupleFilter(object_type=kind), after=after, limit=_OBJECTS_READ, now=now
-        )
+        wanted = TupleFilter(object_type=kind)
+        found = await tuples.read(wanted, after=after, limit=_OBJECTS_READ)
         for id_ in dict.fromkeys(item.object.id for item in found):
             yield id_, DENIED
         if len(found) < _OBJECTS_READ:

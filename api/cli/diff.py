@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from api.cli.client import JsonObject, Server
-from api.cli.failure import ExitCode
+from api.cli.failure import ExitCode, Failure
+from api.cli.filters import json_option
 from api.cli.options import Run, command
 from api.cli.paging import tell_end
 from api.cli.tuple_files import from_json
+from api.cli.whatif import SchemaOption, WithOption, WithoutOption, overlay
 
 _KINDS = ("gained", "lost", "changed")
 
@@ -36,6 +38,16 @@ def diff(
     cursor: Annotated[
         str, typer.Option("--cursor", help="Go on after an earlier page.", show_default=False)
     ] = "",
+    context: Annotated[
+        str,
+        typer.Option("--context", help="Caveat context: JSON, or @FILE.", show_default=False),
+    ] = "",
+    added: WithOption = None,
+    removed: WithoutOption = None,
+    schema: SchemaOption = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="All of them as lines of JSON, as they come.")
+    ] = False,
 ) -> None:
     """Show who gained and who lost a relation or permission since FROM, and why.
 
@@ -54,13 +66,34 @@ def diff(
     }
     body: JsonObject = {"from": start, "relation": relation}
     body |= {name: value for name, value in given.items() if value}
+    body |= {"context": json_option(context, "--context"), **overlay(added, removed, schema)}
     with Server(run.options) as server:
+        if lines:
+            _stream(run, server, body)
+            return
         answer = _pages(server, body, None if everything else limit)
     if run.output.as_json:
         run.output.json(answer)
     else:
         _show(run, answer)
     if not answer["complete"]:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _stream(run: Run, server: Server, body: JsonObject) -> None:
+    """Print every line as it comes; the last one says whether these are all."""
+    complete = None
+    with server.stream(server.store_path("/diff"), body={**body, "limit": 1000}) as (_, lines):
+        for line in lines:
+            run.output.json(line)
+            complete = line.get("complete")
+    if complete is None:
+        raise Failure(
+            "the answer ended before it was complete",
+            exit_code=ExitCode.UNAVAILABLE,
+            code="connection",
+        )
+    if not complete:
         raise typer.Exit(ExitCode.REFUSED)
 
 

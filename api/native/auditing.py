@@ -9,7 +9,8 @@ from api.calls import Call
 from api.native import render
 from api.native.decode import Members, Problems, decode_filter, relation_name
 from api.native.handlers import consistency_of
-from api.native.listing import ending
+from api.native.listing import body_of, ending, send_lines
+from api.native.overlay import overlay_of
 from engine.causes import Cause
 from engine.decision import Decision
 from engine.diff import Diff, DiffAnswer, Difference
@@ -76,27 +77,63 @@ DIFF_FIELDS = (
     "relation",
     "subject_type",
     "subject_relation",
+    "context",
     "limit",
     "cursor",
+    "overlay",
 )
 
 
-async def diff(call: Call) -> Answer:
-    """`POST /diff`."""
+async def diff(call: Call) -> Answer | None:
+    """`POST /diff`: a page, or all of them as lines."""
     problems = Problems()
-    body = Members(await call.json(), "", DIFF_FIELDS, problems)
+    body = Members(await body_of(call), "", DIFF_FIELDS, problems)
     target = _target(body, problems)
     start = body.parsed("from", _moment)
     end: Consistency | None = FULLY_CONSISTENT
     if body.get("to") is not None:
         end = body.parsed("to", _moment)
-    way = Way(body.optional_count("limit"), body.optional_text("cursor"), deadline=call.deadline)
+    context, overlay = body.object("context"), overlay_of(body, problems)
+    way = Way(
+        body.optional_count("limit"),
+        body.optional_text("cursor"),
+        deadline=call.deadline,
+        overlay=overlay,
+    )
     problems.raise_any()
     assert target is not None
     assert start is not None
     assert end is not None
-    answer = await call.engine.diff(call.store, Diff(target, start, end), way)
+    asked = Diff(target, start, end, context)
+    if call.streams:
+        lines = _Lines()
+        pages = call.engine.stream_diff(call.store, asked, way)
+        await send_lines(call, pages, _entries, beside=lines.causes, more=lines.last)
+        return None
+    answer = await call.engine.diff(call.store, asked, way)
     return Answer(200, render.encode(_diff(answer)))
+
+
+def _entries(page: DiffAnswer) -> list[Any]:
+    return [{"change": one.kind, **difference(one)} for one in page.differences]
+
+
+class _Lines:
+    """What a stream of differences tells beside them."""
+
+    def __init__(self) -> None:
+        self._whole = True
+        self._start = ""
+
+    def causes(self, page: DiffAnswer) -> list[Any]:
+        """The causes of a page's differences, a line each."""
+        self._whole = self._whole and page.causes_complete
+        self._start = page.from_zookie
+        return [{"cause": _cause(one)} for one in page.causes]
+
+    def last(self) -> dict[str, Any]:
+        """What the last line says of all pages that were sent."""
+        return {"causes_complete": self._whole, "from_zookie": self._start}
 
 
 def _moment(text: str, field: str) -> Consistency:

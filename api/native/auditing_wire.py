@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.native.wire import ZOOKIE, Consistency, Filter, Tuple, example
+from api.native.wire import ZOOKIE, Consistency, Filter, Overlay, Tuple, example
 
 
 class HistoryRequest(BaseModel):
@@ -61,7 +61,7 @@ class DiffRequest(BaseModel):
     """Ask who gained and who lost a relation or permission between two snapshots, each a zookie
     or a time (RFC 3339): of one `object`, or of all objects of a `type`, by the subjects of one
     form; or what one `subject` gained and lost among the objects of a `type`. `to` is now if
-    absent."""
+    absent. `context` and `overlay` hold at both."""
 
     model_config = example(
         {
@@ -81,8 +81,10 @@ class DiffRequest(BaseModel):
     relation: str
     subject_type: str | None = None
     subject_relation: str = ""
+    context: dict[str, Any] = {}
     limit: int | None = None
     cursor: str | None = None
+    overlay: Overlay | None = None
 
 
 class Side(BaseModel):

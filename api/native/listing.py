@@ -75,9 +75,18 @@ def candidates_of(body: Members, problems: Problems) -> list[str] | None:
 
 
 async def send_lines(
-    call: Call, pages: AsyncGenerator[P, None], entries: Callable[[P], Sequence[Any]]
+    call: Call,
+    pages: AsyncGenerator[P, None],
+    entries: Callable[[P], Sequence[Any]],
+    *,
+    beside: Callable[[P], Sequence[Any]] = lambda _: (),
+    more: Callable[[], dict[str, Any]] = dict,
 ) -> None:
-    """An entry a line; the last line says whether these are all, and where to go on if not."""
+    """An entry a line; the last line says whether these are all, and where to go on if not.
+
+    After the entries of a page stand lines of what is told `beside` them and is not counted; the
+    last line has `more` members.
+    """
     stream = Stream(call, b"application/x-ndjson")
     gaps: list[Gap] = []
     found = 0
@@ -89,8 +98,9 @@ async def send_lines(
         while page is not None:
             last = page
             told = entries(page)
-            if told:
-                await stream.send(b"".join(render.encode(item) + b"\n" for item in told))
+            lines = [*told, *beside(page)]
+            if lines:
+                await stream.send(b"".join(render.encode(item) + b"\n" for item in lines))
             found += len(told)
             gaps += page.gaps
             page = await _next(call, pages)
@@ -98,7 +108,8 @@ async def send_lines(
         gaps.append(Gap("", error))
     finally:
         await pages.aclose()
-    end = {"cursor": last.cursor, "found": found, **ending(tuple(gaps), last.zookie)}
+    told_last = ending(tuple(gaps), last.zookie)
+    end = {"cursor": last.cursor, "found": found, **more(), **told_last}
     await stream.finish(render.encode(end) + b"\n")
 
 

@@ -144,9 +144,10 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{STORE}/diff",
         Right.READ,
         auditing.diff,
-        "Who gained and who lost access between two snapshots, and why",
+        "Who gained and lost access between two snapshots, and why. In pages, or as lines of JSON",
         auditing_wire.DiffRequest,
         auditing_wire.DiffAnswer,
+        lines=True,
     ),
     Operation(
         "impact",

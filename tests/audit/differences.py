@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from engine.caveats import CaveatSet
 from engine.consistency import Freshness
 from engine.cursor import Cursors
 from engine.decision import Decision
 from engine.diff import Diff, DiffAnswer, Diffs
+from engine.errors import EngineError
 from engine.limits import Limits
 from engine.pages import Pages, Way
-from engine.requests import AtExactSnapshot, AtTime
+from engine.requests import AtExactSnapshot, AtTime, Overlay
+from engine.schemas import CompiledSchema
 from engine.sides import OfObject, OfSubject, OfType, Target
 from engine.store.protocol import Snapshot, Storage, Update, UpdateOp, WriteCommand
 from engine.tuples import Object, RelationTuple, Subject
+from engine.write import checked_tuple
 from engine.zookie import encode
 from schema.model import Schema
 from tests.engine.agreement import simplified
 from tests.lookups.subjects import FORMS, IDS, OneSchema
 from tests.reference import Oracle, World
-from tests.worlds import NOW
+from tests.worlds import NOW, Worlds
 
 Said = str | frozenset[str]
 SIZES = (1, 3, 1000)
@@ -60,16 +66,35 @@ async def random_writes(
     return store.name, history
 
 
-async def whole(diffs: Diffs, store: str, asked: Diff, size: int) -> list[DiffAnswer]:
+def random_overlay(world: World, dice: random.Random) -> Overlay:
+    """Tuples that the schema allows, of this world and of another one, to add and to remove."""
+    compiled = CompiledSchema(world.schema, CaveatSet(world.schema))
+    found: dict[object, RelationTuple] = {}
+    for item in (*world.tuples, *Worlds(dice.getrandbits(30)).world().tuples):
+        with contextlib.suppress(EngineError):
+            found[item.identity] = checked_tuple(compiled, item, Limits(), "tuple")
+    chosen = dice.sample(list(found.values()), min(len(found), dice.randint(1, 12)))
+    half = dice.randint(0, len(chosen))
+    return Overlay(chosen[:half], chosen[half:])
+
+
+def laid_over(tuples: list[RelationTuple], overlay: Overlay | None) -> list[RelationTuple]:
+    """What would be stored if the overlay were written."""
+    if overlay is None:
+        return tuples
+    hidden = {item.identity for item in (*overlay.add, *overlay.remove)}
+    return [item for item in tuples if item.identity not in hidden] + list(overlay.add)
+
+
+async def whole(diffs: Diffs, store: str, asked: Diff, way: Way) -> list[DiffAnswer]:
     """Every page."""
     pages = []
-    way = Way(size)
     while True:
         pages.append(await diffs.page(store, asked, way))
-        assert len(pages[-1].differences) <= size
+        assert len(pages[-1].differences) <= (way.limit or 0)
         if pages[-1].cursor is None:
             return pages
-        assert len(pages[-1].differences) == size
+        assert len(pages[-1].differences) == way.limit
         way = replace(way, cursor=pages[-1].cursor)
 
 
@@ -132,23 +157,25 @@ def wrong_in(pages: list[DiffAnswer], target: Target, before: Truth, after: Trut
     return wrong
 
 
-async def compare(storage: Storage, world: World, seed: int, tally: dict[str, int]) -> list[str]:
+async def compare(storage: Storage, world: World, seed: int, tally: Counter[str]) -> list[str]:
     """The disagreements in one world."""
     dice = random.Random(seed)
+    extra = random.Random(f"overlays {seed}")
     store, history = await random_writes(storage, world, dice, 6)
     diffs = diffs_of(storage, world.schema)
     wrong: list[str] = []
-    for _ in range(3):
+    for _ in range(5):
         first, second = sorted(dice.sample(range(len(history)), 2))
         start, end = history[first], history[second]
         later = dice.random() < 0.5
         to = AtTime(NOW) if later else AtExactSnapshot(encode(end[0]))
         held = history[-1][1] if later else end[1]
+        overlay = random_overlay(world, extra) if extra.random() < 0.6 else None
+        given = world.context if extra.random() < 0.8 else {}
+        moments = start[0].committed_at, NOW if later else end[0].committed_at
         sides = [
-            Truth(world._replace(tuples=start[1], now=start[0].committed_at, context={})),
-            Truth(
-                world._replace(tuples=held, now=NOW if later else end[0].committed_at, context={})
-            ),
+            Truth(world._replace(tuples=laid_over(each, overlay), now=now, context=given))
+            for each, now in zip((start[1], held), moments, strict=True)
         ]
         form = dice.choice(FORMS[:3])
         kind, name = dice.choice(("doc", "folder", "group")), dice.choice(NAMES)
@@ -161,11 +188,15 @@ async def compare(storage: Storage, world: World, seed: int, tally: dict[str, in
             "type": OfType(kind, name, *form),
         }
         for way, target in targets.items():
-            asked = Diff(target, AtExactSnapshot(encode(start[0])), to)
-            told = [await whole(diffs, store, asked, size) for size in SIZES]
+            asked = Diff(target, AtExactSnapshot(encode(start[0])), to, given)
+            told = [await whole(diffs, store, asked, Way(size, overlay=overlay)) for size in SIZES]
+            stream = diffs.stream(store, asked, Way(extra.choice(SIZES), overlay=overlay))
+            told.insert(0, [page async for page in stream])
             every = [[one for page in pages for one in page.differences] for pages in told]
             if any(one != every[0] for one in every):
                 wrong.append(f"{target}: the pages differ: {every}")
             wrong += [f"{way} {one}" for one in wrong_in(told[-1], target, *sides)]
-            tally[way] = tally.get(way, 0) + len(every[0])
+            tally[way] += len(every[0])
+            tally["overlay"] += len(every[0]) if overlay is not None else 0
+            tally["context"] += len(every[0]) if given else 0
     return wrong

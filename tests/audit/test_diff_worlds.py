@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -35,9 +36,9 @@ def without_expiries(world: World) -> World:
     return world._replace(schema=replace(world.schema, object_types=types), tuples=tuples)
 
 
-async def compare_seeds(storage: Storage, seeds: range) -> dict[str, int]:
+async def compare_seeds(storage: Storage, seeds: range) -> Counter[str]:
     wrong: list[str] = []
-    tally: dict[str, int] = {}
+    tally = Counter[str](overlay=0, context=0)
     for seed in seeds:
         world = Worlds(seed).world()
         if seed % 2:
