@@ -1,8 +1,9 @@
-"""`validate`: assertions of validation files, offline."""
+"""`validate`: assertions and expected relations of validation files, offline."""
 
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from api.cli.failure import ExitCode
 from api.cli.options import LOCAL, Run, command
-from api.cli.validation import Report, as_json, run_file, sentence
+from api.cli.validation import Report, as_json, difference_lines, run_file, sentence
 
 
 @command(shared=LOCAL)
@@ -21,10 +22,10 @@ def validate(
         typer.Argument(metavar="FILE...", help="Validation files (YAML) or schemas (`.zed`)."),
     ],
 ) -> None:
-    """Run the assertions of SpiceDB validation files, without a server.
+    """Run the assertions of SpiceDB validation files, and compare the relations that they expect,
+    without a server.
 
-    Exits with 1 if an assertion fails or a file is wrong. A `validation:` block is not run, and
-    that is said.
+    Exits with 1 if an assertion fails, a relation differs, or a file is wrong.
     """
     reports = [asyncio.run(run_file(path)) for path in files]
     if run.output.as_json:
@@ -46,18 +47,31 @@ def _show(run: Run, report: Report) -> None:
         run.output.line(f"{place}: {problem.message}", style="red")
     for missed in report.missed:
         run.output.line(f"{report.path}:{missed.assertion.line}: {sentence(missed)}", style="red")
+    _differences(run, report)
     if report.problems or report.schema_problems is not None:
         run.output.line(f"{report.path}: not run")
     else:
-        kept = report.assertions - len(report.missed)
-        run.output.line(f"{report.path}: {kept} of {report.assertions} assertions hold")
-    if report.unrun:
-        line = report.unrun[0].line
-        run.output.note(
-            f"{report.path}:{line}: the `validation:` block ({len(report.unrun)} entries) was not "
-            "run: expected relations are not checked, assertions are",
-            style="yellow",
-        )
+        run.output.line(f"{report.path}: {_counts(report)}")
+
+
+def _differences(run: Run, report: Report) -> None:
+    """The differences under the relations that they belong to, like a diff."""
+    for key, items in groupby(report.differences, key=lambda item: item.key):
+        place = f"{report.path}:{key.line}"
+        run.output.line(f"{place}: {key.text} is not as expected", style="bold")
+        for item in items:
+            for text, style in difference_lines(item):
+                run.output.line(f"  {text}", style=style)
+
+
+def _counts(report: Report) -> str:
+    kept = report.assertions - len(report.missed)
+    told = f"{kept} of {report.assertions} assertions hold"
+    if not report.relations:
+        return told
+    differing = len({item.key for item in report.differences})
+    same = report.relations - differing
+    return f"{told}, {same} of {report.relations} relations are as expected"
 
 
 def _sum_up(run: Run, reports: list[Report]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from api.cli.expected_relations import Difference, Expectation, compare, parse
+from api.cli.membership import members_of
 from api.cli.schema_files import SchemaProblemsError, SchemaText, compiled, load
 from api.cli.validation_file import (
     CAVEATED,
@@ -44,10 +46,10 @@ class Missed:
 
 @dataclass(slots=True)
 class Report:
-    """What became of one file. It holds if there are neither problems nor missed assertions.
+    """What became of one file. It holds if there are no problems, no missed assertions, and no
+    differences to the `relations` that it expects.
 
-    `unrun` lists the keys of a `validation:` block, which was not run; `schema_problems` are told
-    apart because they have carets.
+    `schema_problems` are told apart because they have carets.
     """
 
     path: Path
@@ -55,12 +57,14 @@ class Report:
     problems: list[FileProblem] = field(default_factory=list)
     schema_problems: SchemaProblemsError | None = None
     missed: list[Missed] = field(default_factory=list)
-    unrun: tuple[Located, ...] = ()
+    relations: int = 0
+    differences: list[Difference] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
         """Whether everything that was run came out as the file says."""
-        return not self.problems and self.schema_problems is None and not self.missed
+        wrong = self.problems or self.missed or self.differences
+        return not wrong and self.schema_problems is None
 
 
 async def run_file(path: Path) -> Report:
@@ -74,7 +78,7 @@ async def run_file(path: Path) -> Report:
             compiled(load(str(path)))
             return report
         told = read_validation_file(path)
-        report.unrun = told.expected
+        report.relations = len(told.expected)
         report.assertions = len(told.assertions)
         await _run(told, report)
     except ValidationFileError as error:
@@ -88,6 +92,7 @@ async def _run(told: ValidationFile, report: Report) -> None:
     text = _schema(told)
     tuples = _parsed(told.relationships, report)
     checks = [_check(item, report) for item in told.assertions]
+    expectations = parse(told.expected, report.problems)
     if report.problems:
         return
     engine = Engine(MemoryStorage())
@@ -96,6 +101,7 @@ async def _run(told: ValidationFile, report: Report) -> None:
         await engine.write_schema(_STORE, text)
         if await _write(engine, told, tuples, report):
             await _assert(engine, told.assertions, [item for item in checks if item], report)
+            await _expect(engine, expectations, report)
     finally:
         await engine.close()
 
@@ -194,6 +200,16 @@ async def _assert(
                 report.missed.append(Missed(assertion, found))
 
 
+async def _expect(engine: Engine, expectations: Sequence[Expectation], report: Report) -> None:
+    for each in expectations:
+        try:
+            members = await members_of(engine, _STORE, each.object, each.relation)
+        except EngineError as error:
+            report.differences.append(Difference(each.key, error=error))
+        else:
+            report.differences.extend(compare(each, members))
+
+
 def _words(error: EngineError) -> str:
     return f"{error.message}; expected {error.expected}" if error.expected else error.message
 
@@ -221,8 +237,26 @@ def as_json(report: Report) -> dict[str, Any]:
         "assertions": report.assertions,
         "problems": problems,
         "failures": [_missed(item) for item in report.missed],
-        "validation_not_run": [item.text for item in report.unrun],
+        "relations": report.relations,
+        "differences": [_difference(item) for item in report.differences],
     }
+
+
+def _difference(item: Difference) -> dict[str, Any]:
+    told: dict[str, Any] = {"line": item.line, "relation": item.key.text}
+    if item.error is not None:
+        return {**told, "error": {"code": item.error.code, "message": _words(item.error)}}
+    expected = None if item.expected is None else str(item.expected.found)
+    return {**told, "expected": expected, "found": None if item.found is None else str(item.found)}
+
+
+def difference_lines(item: Difference) -> list[tuple[str, str]]:
+    """A difference as in a diff: `-` for what was expected, `+` for what was found, each with the
+    colour it has."""
+    if item.error is not None:
+        return [(f"! {_words(item.error)}", "red")]
+    lines = [] if item.expected is None else [(f"- {item.expected.found}", "red")]
+    return lines if item.found is None else [*lines, (f"+ {item.found}", "green")]
 
 
 def _missed(item: Missed) -> dict[str, Any]:

@@ -58,10 +58,18 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedRelation:
+    """One key of the `validation:` block, an `object#relation`, and the texts under it."""
+
+    key: Located
+    entries: tuple[Located, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationFile:
     """What a file holds. Exactly one of `schema` and `schema_file` is there.
 
-    `expected` holds the keys of the `validation:` block, the `object#relation` texts.
+    `expected` is the `validation:` block.
     """
 
     path: Path
@@ -69,7 +77,7 @@ class ValidationFile:
     schema_file: Located | None
     relationships: tuple[Located, ...]
     assertions: tuple[Assertion, ...]
-    expected: tuple[Located, ...]
+    expected: tuple[ExpectedRelation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +203,15 @@ class _Reading:
                     self._problem(item, f"an entry of `{kind}` is empty")
         return tuple(made)
 
-    def _expected(self, node: Node | None) -> tuple[Located, ...]:
+    def _expected(self, node: Node | None) -> tuple[ExpectedRelation, ...]:
         self._mapping(node, "validation", None)
-        keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
-        return tuple(self._text(key, "validation") for key in keys)
+        made = []
+        for key, value in node.value if isinstance(node, MappingNode) else ():
+            entries = tuple(
+                self._text(item, "validation") for item in self._sequence(value, key.value)
+            )
+            made.append(ExpectedRelation(self._text(key, "validation"), entries))
+        return tuple(made)
 
     def _mapping(
         self, node: Node | None, what: str, allowed: tuple[str, ...] | None

@@ -99,13 +99,107 @@ def test_a_check_that_cannot_be_decided_is_a_failure(file: Path) -> None:
     assert (ended.code, "could not be decided: " in ended.out) == (1, True)
 
 
-def test_a_validation_block_is_said_not_to_be_run(file: Path) -> None:
-    file.write_text(f"{GOOD}validation:\n  document:readme#view:\n    - '[user:ann] is <x>'\n")
+EXPECTED = """validation:
+  document:readme#view:
+    - "[user:ann] is <document:readme#viewer>"
+    - "[user:bo[...]] is <document:readme#viewer>"
+"""
+
+
+def test_relations_that_are_as_expected(file: Path) -> None:
+    file.write_text(GOOD + EXPECTED)
     ended = offline.ok("validate", str(file))
-    line = line_of(file, "document:readme#view:")
-    assert f"{file}:{line}: the `validation:` block (1 entries) was not run" in ended.error
+    assert ended.out == f"{file}: 5 of 5 assertions hold, 1 of 1 relations are as expected\n"
     told = offline.ok("validate", str(file), "--json").json["files"][0]
-    assert told["validation_not_run"] == ["document:readme#view"]
+    assert (told["relations"], told["differences"]) == (1, [])
+
+
+def test_differences_are_told_like_a_diff(file: Path) -> None:
+    lines = [
+        '    - "[user:ann[...]] is <document:readme#viewer>/<document:readme#banned>"',
+        '    - "[user:* - {user:cy, user:di[...]}] is <document:readme#viewer>"',
+    ]
+    file.write_text(f"{GOOD}validation:\n  document:readme#view:\n" + "\n".join(lines) + "\n")
+    ended = offline("validate", str(file))
+    key = line_of(file, "document:readme#view:")
+    assert (ended.code, ended.out.splitlines()) == (
+        1,
+        [
+            f"{file}:{key}: document:readme#view is not as expected",
+            "  - [user:ann[...]] is <document:readme#banned>/<document:readme#viewer>",
+            "  + [user:ann] is <document:readme#viewer>",
+            "  - [user:* - {user:cy, user:di[...]}] is <document:readme#viewer>",
+            "  + [user:bo[...]] is <document:readme#viewer>",
+            f"{file}: 5 of 5 assertions hold, 0 of 1 relations are as expected",
+        ],
+    )
+    told = offline("validate", str(file), "--json").json
+    assert told["ok"] is False
+    assert [item["line"] for item in told["files"][0]["differences"]] == [key + 1, key + 2, key]
+    assert told["files"][0]["differences"][2] == {
+        "line": key,
+        "relation": "document:readme#view",
+        "expected": None,
+        "found": "[user:bo[...]] is <document:readme#viewer>",
+    }
+
+
+def test_a_wildcard_is_found_with_its_exceptions(tmp_path: Path) -> None:
+    path = tmp_path / "wild.yaml"
+    path.write_text(
+        """schema: |
+  definition user {}
+  caveat c(x int) { x == 1 }
+  definition doc {
+    relation viewer: user | user:*
+    relation banned: user | user with c
+    permission view = viewer - banned
+  }
+relationships: |
+  doc:a#viewer@user:*
+  doc:a#viewer@user:ann
+  doc:a#banned@user:cy
+  doc:a#banned@user:di[c]
+validation:
+  doc:a#view:
+    - "[user:*  -  {user:di[...],user:cy}] is <doc:a#viewer>"
+    - "[user:ann#...] is <doc:a#viewer>"
+"""
+    )
+    offline.ok("validate", str(path))
+
+
+def test_a_relation_that_cannot_be_found_is_a_difference(file: Path) -> None:
+    file.write_text(f"{GOOD}validation:\n  document:readme#edit: []\n")
+    ended = offline("validate", str(file))
+    assert ended.code == 1
+    assert "  ! " in ended.out
+    told = offline("validate", str(file), "--json").json["files"][0]
+    assert told["differences"][0]["error"]["code"] == "unknown_relation"
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("document:readme: []", "names no relation of an object"),
+        ("document:readme#view: {}", "expected `document:readme#view` to be a list"),
+        ("document:readme#view: [[user:ann]]", "expected text in `validation`, found a list"),
+        ("document:readme#view: ['[user:ann]']", "does not say who is found by what"),
+        ("document:readme#view: ['[user] is <a:b#c>']", "is not a subject"),
+        ("document:readme#view: ['[user:a] is <a:b>']", "names no relation of an object"),
+        ("document:readme#view: ['[user:a - {user:b}] is <a:b#c>']", "of a wildcard only"),
+        ("document:readme#view: ['[user:a] is <a:b#c>', '[user:a] is <a:b#d>']", "stands twice"),
+    ],
+)
+def test_what_is_wrong_with_a_block_is_placed(file: Path, block: str, words: str) -> None:
+    file.write_text(f"{GOOD}validation:\n  {block}\n")
+    ended = offline("validate", str(file))
+    assert ended.code == 1
+    line = line_of(file, block)
+    assert any(
+        said.startswith(f"{file}:{line}:") and words in said for said in ended.out.split("\n")
+    )
+    assert f"{file}: not run" in ended.out
 
 
 @pytest.mark.parametrize(
