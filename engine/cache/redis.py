@@ -29,6 +29,7 @@ from redis.exceptions import RedisError, ResponseError
 from engine.cache.announcer import News
 from engine.cache.exchange import Exchange
 from engine.cache.listener import Listener
+from engine.cache.publishing import Publishing
 from engine.cache.shared import Lru, elapsed
 from engine.digest import digest
 from engine.store.protocol import Snapshot
@@ -75,6 +76,7 @@ class RedisAnnouncer:
         self._clock = clock
         self._client = Redis(connection_pool=_pool(url, _CONNECTIONS))
         self._publish = self._client.register_script(_PUBLISH)
+        self._publishing = Publishing(self._send, most_names=_NAMED_OBJECTS)
         self._reading = _pool(url, 1, redis_connect_func=self._greet)
         self._exchange = Exchange(self._reading, seconds=_READ_SECONDS)
         self._beginning: set[str] = set()
@@ -86,11 +88,14 @@ class RedisAnnouncer:
 
     async def publish(self, snapshot: Snapshot, objects: Collection[Object] | None) -> bool:
         """See `Announcer.publish`."""
-        if objects is None or len(objects) > _NAMED_OBJECTS:
-            names = [_WHOLE_STORE]
-        else:
-            names = [_name(item) for item in set(objects)]
-        return await self._record(snapshot.store_id, snapshot.revision, names, announce=True)
+        names = None
+        if objects is not None and len(objects) <= _NAMED_OBJECTS:
+            names = {_name(item) for item in objects}
+        return await self._publishing.publish(snapshot.store_id, snapshot.revision, names)
+
+    async def _send(self, store_id: str, revision: int, names: Collection[bytes] | None) -> bool:
+        named = [_WHOLE_STORE] if names is None else names
+        return await self._record(store_id, revision, named, announce=True)
 
     async def last_write(
         self, store_id: str, objects: Collection[Object], known_as_of: float
@@ -128,6 +133,7 @@ class RedisAnnouncer:
     async def close(self) -> None:
         """See `Announcer.close`."""
         await self._listener.close()
+        await self._publishing.close()
         await self._exchange.close()
         await self._reading.aclose()
         await self._client.connection_pool.aclose()
