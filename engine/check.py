@@ -1,10 +1,11 @@
 """Check: is a subject a member of an object's relation? (Zanzibar paper §2.4.4, §3.2.3)
 
 An `Evaluation` answers for one subject and any number of objects at once. It does no I/O: in
-rounds, it says what it needs to read of all goals that matter now and is given what was found.
-Goals are shared: each (plan, object) is evaluated once, however many paths lead to it. `evaluate`
-drives evaluations together, so that one fetch serves a round of all of them, and keeps the budget,
-the deadline and the event loop's patience.
+rounds, it says which goals matter now and is given a sight of the tuples of each. Goals are shared:
+each (plan, object) is evaluated once, however many paths lead to it. `evaluate` drives evaluations
+together, so that one fetch serves a round of all of them, and keeps the budget, the deadline and
+the event loop's patience. Where a reader has its tuples at hand, each is read when it is asked for,
+and what an answer does not depend on is not read.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from engine.plan import (
     Walk,
 )
 from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
+from engine.sight import NearReader, Sight, Sights
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
@@ -96,16 +98,13 @@ class Evaluation:
         now: datetime,
         known: Callable[[Plan, str], bool] | None = None,
     ) -> None:
-        self._subject = subject
+        self.subject = subject
         self._bound = bound
         self._now = now
         self._known = known
         self._formula = Formula()
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
-        self._reading: list[Node] = []
-        self._edges: Sequence[Edge | None] = ()
-        self._scanned: Sequence[Sequence[Edge]] = ()
 
     def ask(self, plan: Plan, object_id: str) -> Node:
         """Make a root of `object_id` under the plan; the node holds its value when finished."""
@@ -123,20 +122,30 @@ class Evaluation:
         self._formula.settle(self._roots)
         return True
 
-    def reads(self) -> tuple[list[Probe], list[Scan]]:
-        """What this round's goals read. To be followed by one `feed` of the answers."""
+    def take(self) -> list[Node]:
+        """The goals of the next round. To be followed by one `work` on them."""
         wanted = self._formula.wanted
         taken, self._formula.wanted = wanted[:_GOALS_PER_ROUND], wanted[_GOALS_PER_ROUND:]
-        self._reading = []
+        goals: list[Node] = []
+        for goal in taken:
+            if goal.value is None and goal.live:
+                goals.append(goal)
+            else:
+                goal.queued = False
+        return goals
+
+    def put_back(self, goals: Sequence[Node]) -> None:
+        """Have goals that were taken in the next round again, those that were not worked on."""
+        unread = [goal for goal in goals if goal.op is Op.GOAL and goal.value is None]
+        self._formula.wanted[:0] = unread
+
+    def reads(self, goals: Sequence[Node]) -> tuple[list[Probe], list[Scan]]:
+        """What these goals read, each its probes and its scans in the order of its program."""
         probes: list[Probe] = []
         scans: list[Scan] = []
-        subject = self._subject
-        for goal in taken:
-            if goal.value is not None or not goal.live or goal.label is None:
-                goal.queued = False
-                continue
-            self._reading.append(goal)
-            plan, object_id = goal.label
+        subject = self.subject
+        for goal in goals:
+            plan, object_id = _label(goal)
             program = plan.program
             kind = plan.object_type
             for relation, wildcard in program.probes:
@@ -146,29 +155,36 @@ class Evaluation:
                 scans.append(Scan(kind, object_id, relation, only_usersets))
         return probes, scans
 
-    def feed(
-        self, edges: Sequence[Edge | None], scanned: Sequence[Sequence[Edge]]
-    ) -> Iterator[int]:
-        """Take the answers to `reads`. Yields the number of goals made since the last yield,
-        every so often, so that the driver can look at the clock."""
-        first_probe = first_scan = 0
-        made, work = len(self._goals), 0
-        self._edges, self._scanned = edges, scanned
-        for goal in self._reading:
-            assert goal.label is not None  # only labelled goals are read
-            plan, object_id = goal.label
-            program = plan.program
-            value = self._value(program.step, object_id, first_probe, first_scan)
+    def work(
+        self, goals: Sequence[Node], sights: Sights, budget: Budget, *, paid: bool
+    ) -> Iterator[None]:
+        """Expand the goals of a round; `paid` says that what they read was spent before. Yields
+        every so often, so that the driver can look at the clock. Raises BudgetExceeded."""
+        made, read, done = len(self._goals), 0, 0
+        for goal in goals:
+            plan, object_id = _label(goal)
+            sight = sights(plan, object_id, self.subject)
+            if goal.value is not None or not (goal.live or paid):
+                # What was found meanwhile has made it superfluous; it may yet be wanted again.
+                goal.queued = False
+                continue
+            value = self._value(plan.program.step, object_id, sight)
             self._formula.expand(goal, value)
-            first_probe += len(program.probes)
-            for index in range(first_scan, first_scan + len(program.scans)):
-                work += len(scanned[index])
-            first_scan += len(program.scans)
-            work += 1
-            if work >= _WORK_PER_PAUSE:
-                yield len(self._goals) - made
-                made, work = len(self._goals), 0
-        yield len(self._goals) - made
+            read += sight.read
+            done += 1
+            if read + done >= _WORK_PER_PAUSE:
+                budget.spend_nodes(len(self._goals) - made)
+                budget.spend_reads(0 if paid else read)
+                made, read, done = len(self._goals), 0, 0
+                yield
+        budget.spend_nodes(len(self._goals) - made)
+        budget.spend_reads(0 if paid else read)
+
+    def work_on(self, goals: Sequence[Node], sights: Sights, budget: Budget) -> Iterator[None]:
+        """Work on the goals, and on those that follow from them, to the end."""
+        while goals:
+            yield from self.work(goals, sights, budget, paid=False)
+            goals = self.take()
 
     def _goal(self, plan: Plan, object_id: str) -> Node:
         key = (plan, object_id)
@@ -180,57 +196,67 @@ class Evaluation:
                 node.value = ALLOWED
         return node
 
-    def _value(self, step: Step, object_id: str, probe: int, scan: int) -> Value:
-        """The step's formula for one object; `probe` and `scan` are where its answers begin."""
+    def _value(self, step: Step, object_id: str, sight: Sight) -> Value:
+        """The step's formula for one object, by what is seen of it. The most frequent first."""
         match step:
             case Direct():
-                return self._direct(step, probe, scan)
-            case AnyOf(parts=parts):
-                return any_of(self._value(part, object_id, probe, scan) for part in parts)
+                return self._direct(step, sight)
+            case AnyOf():
+                return self._any(step, object_id, sight)
             case Walk():
-                return self._walk(step, scan)
+                return self._walk(step, sight)
             case Goal(plan=plan):
                 return self._goal(plan, object_id)
             case AllOf(parts=parts):
-                return all_of(self._value(part, object_id, probe, scan) for part in parts)
+                return all_of(self._value(part, object_id, sight) for part in parts)
             case Minus(base=base, subtracted=subtracted):
                 return minus(
-                    self._value(base, object_id, probe, scan),
-                    self._value(subtracted, object_id, probe, scan),
+                    self._value(base, object_id, sight),
+                    self._value(subtracted, object_id, sight),
                 )
             case Identity():
-                return ALLOWED if object_id == self._subject.id else DENIED
+                return ALLOWED if object_id == self.subject.id else DENIED
             case Never():
                 return DENIED
         assert_never(step)
 
-    def _direct(self, step: Direct, probe: int, scan: int) -> Value:
+    def _any(self, step: AnyOf, object_id: str, sight: Sight) -> Value:
+        parts: list[Value] = []
+        for part in step.parts:
+            value = self._value(part, object_id, sight)
+            if value == ALLOWED:
+                return ALLOWED
+            if value != DENIED:
+                parts.append(value)
+        return any_of(parts) if parts else DENIED
+
+    def _direct(self, step: Direct, sight: Sight) -> Value:
         parts: list[Value] = []
         for probed in (step.exact, step.wildcard):
             if probed is not None:
-                edge = self._edges[probe + probed[0]]
+                edge = sight.edge(probed[0])
                 if edge is not None:
                     holds = self.holds(edge, probed[1])
                     if holds == ALLOWED:
                         return ALLOWED
                     parts.append(DENIED if holds is None else holds)
         if step.usersets:
-            for edge in self._scanned[scan + step.scan]:
+            for edge in sight.edges(step.scan):
                 target = step.usersets.get((edge.subject_type, edge.subject_relation))
                 if target is not None:
                     parts.append(self._through(edge, *target))
-        return any_of(parts)
+        return any_of(parts) if parts else DENIED
 
-    def _walk(self, step: Walk, scan: int) -> Value:
+    def _walk(self, step: Walk, sight: Sight) -> Value:
         parts: list[Value] = []
-        for edge in self._scanned[scan + step.scan]:
+        for edge in sight.edges(step.scan):
             target = step.targets.get((edge.subject_type, edge.subject_relation))
             if target is None or edge.subject_id == WILDCARD:
                 continue
             if step.mode is ArrowMode.ANY or self.holds(edge, target[0]) is not None:
                 parts.append(self._through(edge, *target))
         if step.mode is ArrowMode.ANY:
-            return any_of(parts)
+            return any_of(parts) if parts else DENIED
         return all_of(parts) if parts else DENIED
 
     def _through(self, edge: Edge, forms: Forms, plan: Plan | None) -> Value:
@@ -261,32 +287,87 @@ class Evaluation:
         return unknown(result)
 
 
+class _Fetched:
+    """The sights of goals that were fetched together, to be taken in the same order."""
+
+    __slots__ = ("_edges", "_probe", "_probes", "_scan", "_scanned", "_scans", "read")
+
+    def __init__(self, edges: Sequence[Edge | None], scanned: Sequence[Sequence[Edge]]) -> None:
+        self._edges = edges
+        self._scanned = scanned
+        self._probe = self._probes = self._scan = self._scans = self.read = 0
+
+    def next(self, plan: Plan, _object_id: str, _subject: Subject) -> _Fetched:
+        """The sight of the next goal, which has this plan."""
+        self._probe += self._probes
+        self._scan += self._scans
+        self._probes, self._scans = len(plan.program.probes), len(plan.program.scans)
+        self.read = 0
+        return self
+
+    def edge(self, index: int) -> Edge | None:
+        return self._edges[self._probe + index]
+
+    def edges(self, index: int) -> Sequence[Edge]:
+        found = self._scanned[self._scan + index]
+        self.read += len(found)
+        return found
+
+
+_Round = tuple[Evaluation, list[Node]]
+
+
 async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Budget) -> None:
-    """Drive evaluations until each is finished, one fetch a round for all of them.
+    """Drive evaluations until each is finished; one fetch a round serves all of them, unless the
+    reader has its tuples at hand.
 
     Raises BudgetExceeded, and what the reader raises.
     """
     turn = budget.check_time()
+    near = reader if isinstance(reader, NearReader) else None
     pending = [evaluation for evaluation in evaluations if not evaluation.settled()]
     while pending:
-        asked = [evaluation.reads() for evaluation in pending]
-        probes = [probe for some, _ in asked for probe in some]
-        scans = [scan for _, some in asked for scan in some]
-        edges: Sequence[Edge | None] = ()
-        scanned: Sequence[Sequence[Edge]] = ()
-        if probes or scans:
-            edges, scanned = await reader.fetch(probes, scans, budget.reads)
-            budget.spend_reads(len(probes) + sum(map(len, scanned)))
-        probe = scan = 0
-        for evaluation, (its_probes, its_scans) in zip(pending, asked, strict=True):
-            next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
-            for made in evaluation.feed(edges[probe:next_probe], scanned[scan:next_scan]):
-                budget.spend_nodes(made)
-                if budget.check_time() - turn > _SECONDS_PER_TURN:
-                    await asyncio.sleep(0)
-                    turn = perf_counter()
-            probe, scan = next_probe, next_scan
+        rounds = [(evaluation, evaluation.take()) for evaluation in pending]
+        sights = None if near is None else near.sights(budget.reads)
+        try:
+            if sights is None:
+                works = await _fetch(rounds, reader, budget)
+            else:
+                works = [made.work_on(goals, sights, budget) for made, goals in rounds]
+            for work in works:
+                for _ in work:
+                    if budget.check_time() - turn > _SECONDS_PER_TURN:
+                        await asyncio.sleep(0)
+                        turn = perf_counter()
+        except Exception as error:
+            if near is None or not near.lost(error):
+                raise
+            for evaluation, goals in rounds:
+                evaluation.put_back(goals)
+        if budget.check_time() - turn > _SECONDS_PER_TURN:
+            await asyncio.sleep(0)
+            turn = perf_counter()
         pending = [evaluation for evaluation in pending if not evaluation.settled()]
+
+
+async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> list[Iterator[None]]:
+    """Read for all rounds at once; the work that is then to be done."""
+    asked = [evaluation.reads(goals) for evaluation, goals in rounds]
+    probes = [probe for some, _ in asked for probe in some]
+    scans = [scan for _, some in asked for scan in some]
+    edges: Sequence[Edge | None] = ()
+    scanned: Sequence[Sequence[Edge]] = ()
+    if probes or scans:
+        edges, scanned = await reader.fetch(probes, scans, budget.reads)
+        budget.spend_reads(len(probes) + sum(map(len, scanned)))
+    works: list[Iterator[None]] = []
+    probe = scan = 0
+    for (evaluation, goals), (its_probes, its_scans) in zip(rounds, asked, strict=True):
+        next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
+        fetched = _Fetched(edges[probe:next_probe], scanned[scan:next_scan])
+        works.append(evaluation.work(goals, fetched.next, budget, paid=True))
+        probe, scan = next_probe, next_scan
+    return works
 
 
 def decided(root: Node) -> Decision | EngineError:
@@ -295,3 +376,8 @@ def decided(root: Node) -> Decision | EngineError:
         return decision_of(root)
     except EngineError as error:
         return error
+
+
+def _label(goal: Node) -> tuple[Plan, str]:
+    assert goal.label is not None  # only goals are asked for theirs
+    return goal.label

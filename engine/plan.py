@@ -145,6 +145,11 @@ class Plan:
         return f"{self.object_type}#{self.name}"
 
     @property
+    def form(self) -> SubjectForm:
+        """The form of subjects that this is a plan for."""
+        return self._planner.form
+
+    @property
     def program(self) -> Program:
         """The compiled program."""
         if self._program is None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from engine.plan import Plan
 from engine.tuples import RelationTuple
 
 LONGEST = 440
@@ -25,6 +26,7 @@ USERSET = 0x8000
 CONDITIONAL = 0x4000
 MOST_FORMS = 0x4000
 MOST_RELATIONS = 0x10000
+_PLANS = 4_096
 
 _CODE = struct.Struct(">H")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,6 +105,14 @@ class Access(NamedTuple):
     conditional: bytes | None
 
 
+class Places(NamedTuple):
+    """Where the tuples lie that a plan's probes and scans ask for; `wildcard` says that a probe is
+    for the wildcard's, and `only_usersets` that a scan is for those."""
+
+    probes: list[tuple[Access | None, bool]]
+    scans: list[tuple[bytes | None, bool]]
+
+
 class Names:
     """The numbers of relations and forms, and which of them were ever stored together.
 
@@ -120,6 +130,7 @@ class Names:
         self.forms = {form: number for number, form in enumerate(forms)}
         self.seen = set(seen)
         self._access: dict[tuple[str, str, str, str], Access | None] = {}
+        self._places: dict[Plan, Places] = {}
         self.form_of: dict[bytes, Form] = {}
         for form, number in self.forms.items():
             self._decode(form, number)
@@ -150,6 +161,35 @@ class Names:
         ]
         return Access(code_of(relation), *codes) if codes != [None, None] else None
 
+    def places(self, plan: Plan) -> Places:
+        """Where a plan's tuples lie."""
+        places = self._places.get(plan)
+        if places is None:
+            if len(self._places) >= _PLANS:
+                self._places.clear()
+            places = self._places[plan] = self._find_places(plan)
+        return places
+
+    def _find_places(self, plan: Plan) -> Places:
+        kind, form, program = plan.object_type, plan.form, plan.program
+        probes = [
+            (self.access(kind, relation, *form), wildcard) for relation, wildcard in program.probes
+        ]
+        scans = [
+            (self._scanned(kind, relation, only_usersets), only_usersets)
+            for relation, only_usersets in program.scans
+        ]
+        return Places(probes, scans)
+
+    def _scanned(self, object_type: str, relation: str, only_usersets: bool) -> bytes | None:
+        """The code of a relation, None if it never had such a tuple."""
+        number = self.relations.get((object_type, relation))
+        if number is None or (
+            only_usersets and not any(one == number and form & USERSET for one, form in self.seen)
+        ):
+            return None
+        return code_of(number)
+
     def relation_code(self, object_type: str, relation: str) -> bytes | None:
         """The code of a relation, None if nothing was ever stored under it."""
         number = self.relations.get((object_type, relation))
@@ -175,6 +215,7 @@ class Names:
         if pair not in self.seen:
             self.seen.add(pair)
             self._access.clear()
+            self._places.clear()
         return code_of(known), plain
 
     def _decode(self, form: Form, number: int) -> None:

@@ -23,8 +23,9 @@ from engine.index.files import (
     unpack_snapshot,
 )
 from engine.index.reader import IndexReader, View
-from engine.index.status import Status
+from engine.index.status import Status, refused
 from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
+from engine.sight import NearReader, Sights
 from engine.store.protocol import Snapshot
 
 _log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class _Store:
         """Use this generation no more, and have it built again."""
         _log.warning("an index is not used any more: %s: %s", type(error).__name__, error)
         self._refused = self._generation
-        (self._place / f"refused-{self._generation}").touch()
+        refused(self._place, self._generation).touch()
         self._let_go()
 
     def close(self) -> None:
@@ -177,6 +178,8 @@ class _Store:
             return
 
     def _open(self, generation: int) -> None:
+        if refused(self._place, generation).exists():
+            return
         try:
             tables = self._opened(self._place / str(generation))
         except (lmdb.Error, OSError) as error:
@@ -209,7 +212,7 @@ class _Store:
         self._generation, self._at = 0, -1
 
 
-class NodeReader:
+class NodeReader(NearReader):
     """Reads one snapshot from the index, and from `otherwise` whatever that does not show.
 
     See `engine.reader.ReverseReader`.
@@ -238,6 +241,18 @@ class NodeReader:
         """Reading the index failed."""
         self._reader, self._born = None, float("-inf")
         self._store.distrust(error)
+
+    def sights(self, limit: int) -> Sights | None:
+        """See `engine.sight.NearReader`."""
+        local = self.local()
+        return None if local is None else local.sights(limit)
+
+    def lost(self, error: Exception) -> bool:
+        """See `engine.sight.NearReader`."""
+        if self._reader is None or not isinstance(error, _FAULTS):
+            return False
+        self.distrust(error)
+        return True
 
     async def fetch(
         self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int

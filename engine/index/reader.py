@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from engine.errors import BudgetExceeded
@@ -10,8 +11,10 @@ from engine.index.apply import ABSENT, CONDITIONED, FORWARD, PLAIN, REVERSE, ide
 from engine.index.encoding import (
     DIGEST,
     USERSET,
+    Access,
     Condition,
     Names,
+    Places,
     code_of,
     is_conditional,
     is_cut,
@@ -20,7 +23,10 @@ from engine.index.encoding import (
     unpack_condition,
 )
 from engine.index.files import IndexDamagedError, Tables, revision_key
+from engine.plan import Plan
 from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
+from engine.sight import Sights
+from engine.tuples import WILDCARD, Subject
 
 _USERSETS = code_of(USERSET)
 _REVISION = 8
@@ -44,38 +50,48 @@ class View:
 
     def edge(self, probe: Probe) -> Edge | None:
         """The tuple that a probe asks for."""
-        object_type, object_id, relation, type_, id_, name = probe
-        access = self.names.access(object_type, relation, type_, name)
+        object_type, object_id, relation, *subject = probe
+        access = self.names.access(object_type, relation, probe.subject_type, subject[2])
         if access is None:
             return None
-        key = access.relation + packed(object_id)
-        subject_id = packed(id_)
+        return self.edge_at(access, packed(object_id), packed(probe.subject_id), subject)
+
+    def edge_at(
+        self, access: Access, object_id: bytes, subject_id: bytes, subject: Sequence[str]
+    ) -> Edge | None:
+        """The tuple of two packed ids; `subject` is the subject that `subject_id` packs."""
+        key = access.relation + object_id
         if self._undo is not None:
             form = plain_of(access.plain or access.conditional or b"")
             noted = self._noted(FORWARD + key).get(form + subject_id)
             if noted is not None:
-                return self._as_before(noted, key, form, subject_id, probe[3:])
+                return self._as_before(noted, key, form, subject_id, subject)
         if access.plain is not None and self._forward.set_key_dup(key, access.plain + subject_id):
-            return Edge(type_, id_, name)
+            return Edge(subject[0], subject[1], subject[2])
         if access.conditional is not None:
             code = access.conditional
             if self._forward.set_key_dup(key, code + subject_id):
                 identity = identity_of(key, plain_of(code), subject_id)
-                return Edge(type_, id_, name, *self._condition(identity))
+                return Edge(subject[0], subject[1], subject[2], *self._condition(identity))
         return None
 
     def edges(self, scan: Scan, most: int) -> list[Edge]:
         """The tuples that a scan asks for, but no more than `most` and one."""
-        object_type, object_id, relation, only_usersets = scan
-        code = self.names.relation_code(object_type, relation)
+        code = self.names.relation_code(scan.object_type, scan.relation)
         if code is None:
             return []
-        key = code + packed(object_id)
-        noted = {} if self._undo is None else self._noted(FORWARD + key)
+        return self.edges_at(code + packed(scan.object_id), scan.only_usersets, most)
+
+    def edges_at(self, key: bytes, only_usersets: bool, most: int) -> list[Edge]:
+        """The tuples under a key of `forward`, but no more than `most` and one."""
+        values = self._values(key, only_usersets, most)
+        if self._undo is None:
+            return [self._edge(key, value) for value in values]
+        noted = self._noted(FORWARD + key)
         found = [
             self._edge(key, value)
-            for value in self._values(key, only_usersets, most)
-            if not noted or plain_of(value[:2]) + value[2:] not in noted
+            for value in values
+            if plain_of(value[:2]) + value[2:] not in noted
         ]
         for value, note in noted.items():
             form, subject_id = value[:2], value[2:]
@@ -122,15 +138,10 @@ class View:
         edges.sort()
         return edges[:most]
 
-    def _values(self, key: bytes, only_usersets: bool, most: int) -> Iterator[bytes]:
+    def _values(self, key: bytes, only_usersets: bool, most: int) -> Sequence[bytes]:
         cursor = self._forward
         there = cursor.set_range_dup(key, _USERSETS) if only_usersets else cursor.set_key(key)
-        if not there:
-            return
-        for number, value in enumerate(cursor.iternext_dup()):
-            if number > most:
-                return
-            yield value
+        return list(islice(cursor.iternext_dup(), most + 1)) if there else ()
 
     def _object_ids(self, key: bytes, after: str, most: int) -> Iterator[bytes]:
         """Ids from the cluster of `after` on, to the end of the cluster of the last one."""
@@ -205,11 +216,66 @@ class View:
         return Edge(type_, id_, name, *unpack_condition(raw))
 
 
+class Seen:
+    """See `engine.sight.Sight`."""
+
+    __slots__ = ("_limit", "_object_id", "_places", "_subject", "_view", "read")
+
+    def __init__(
+        self, view: View, places: Places, object_id: str, subject: PackedSubject, limit: int
+    ) -> None:
+        self._view = view
+        self._places = places
+        self._object_id = packed(object_id)
+        self._subject = subject
+        self._limit = limit
+        self.read = 0
+
+    def edge(self, index: int) -> Edge | None:
+        """See `Sight.edge`."""
+        self.read += 1
+        access, wildcard = self._places.probes[index]
+        if access is None:
+            return None
+        subject_id, subject = self._subject[wildcard]
+        return self._view.edge_at(access, self._object_id, subject_id, subject)
+
+    def edges(self, index: int) -> Sequence[Edge]:
+        """See `Sight.edges`."""
+        code, only_usersets = self._places.scans[index]
+        if code is None:
+            return ()
+        left = self._limit - self.read
+        found = self._view.edges_at(code + self._object_id, only_usersets, left)
+        self.read += len(found)
+        if len(found) > left:
+            raise BudgetExceeded.of("reads")
+        return found
+
+
+PackedSubject = tuple[tuple[bytes, Subject], tuple[bytes, Subject]]
+"""A subject and its wildcard, with their packed ids."""
+
+
 class IndexReader:
     """See `engine.reader.ReverseReader`; it never suspends."""
 
     def __init__(self, view: View) -> None:
         self.view = view
+
+    def sights(self, limit: int) -> Sights:
+        """See `engine.sight.NearReader.sights`."""
+        view, places = self.view, self.view.names.places
+        known: dict[Subject, PackedSubject] = {}
+
+        def sight(plan: Plan, object_id: str, subject: Subject) -> Seen:
+            both = known.get(subject)
+            if both is None:
+                every = Subject(subject.type, WILDCARD, subject.relation)
+                both = known[subject] = (packed(subject.id), subject), (b"*", every)
+            return Seen(view, places(plan), object_id, both, limit)
+
+        return sight
 
     async def fetch(
         self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int

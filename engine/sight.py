@@ -1,0 +1,47 @@
+"""What an evaluation sees of one object: the tuples that its plan asks for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.plan import Plan
+from engine.reader import Edge
+from engine.tuples import Subject
+
+
+class Sight(Protocol):
+    """The tuples of one object, by the indexes of the probes and scans of a plan's program."""
+
+    @property
+    def read(self) -> int:
+        """How many tuples were looked at by now."""
+        ...
+
+    def edge(self, index: int) -> Edge | None:
+        """The tuple that a probe asks for."""
+        ...
+
+    def edges(self, index: int) -> Sequence[Edge]:
+        """The tuples that a scan asks for."""
+        ...
+
+
+Sights = Callable[[Plan, str, Subject], Sight]
+"""Makes the sight of an object, given the plan, the object's id, and the subject."""
+
+
+class NearReader(ABC):
+    """A reader that may have its tuples at hand, so that each is read when it is asked for."""
+
+    @abstractmethod
+    def sights(self, limit: int) -> Sights | None:
+        """Sights of the reader's snapshot, to be used in one round; None if its tuples have to be
+        fetched. A sight raises BudgetExceeded when it would look at more than `limit` tuples.
+        """
+
+    @abstractmethod
+    def lost(self, error: Exception) -> bool:
+        """Whether an error that a sight raised means that the tuples are not at hand any more.
+        Nothing was seen wrongly by then, and `sights` may be asked for again."""
