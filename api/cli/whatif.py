@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli.client import JsonObject
-from api.cli.schema_files import load
+from api.cli.schema_files import SchemaProblemsError, load
 
 WithOption = Annotated[
     list[str] | None,
@@ -26,7 +26,7 @@ SchemaOption = Annotated[
 def overlay(added: list[str] | None, removed: list[str] | None, schema: str | None) -> JsonObject:
     """The member `overlay` of a request; nothing if no option is given.
 
-    Raises OSError and Failure for a file that cannot be read.
+    Raises OSError and Failure for a file that cannot be read, or whose imports cannot be joined.
     """
     made: JsonObject = {}
     if added:
@@ -34,5 +34,8 @@ def overlay(added: list[str] | None, removed: list[str] | None, schema: str | No
     if removed:
         made["remove"] = removed
     if schema is not None:
-        made["schema"] = load(schema).text
+        try:
+            made["schema"] = load(schema).text
+        except SchemaProblemsError as error:
+            raise error.as_failure() from None
     return {"overlay": made} if made else {}

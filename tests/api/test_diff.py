@@ -121,7 +121,7 @@ async def test_a_stream_refuses_what_is_wrong(served: Served) -> None:
 async def test_a_context_and_an_overlay_hold_at_both_snapshots(served: Served) -> None:
     start = await served.write("document:a#viewer@user:ann")
     await served.write("document:a#viewer@user:ann[on_day]", "document:a#viewer@user:bob")
-    asked = {"from": start, "object": "document:a", **WHO}
+    asked: dict[str, Any] = {"from": start, "object": "document:a", **WHO}
     asked["context"] = {"day": "monday", "wanted": "friday"}
     asked["overlay"] = {"remove": ["document:a#viewer@user:bob"]}
     told = (await served.post("/diff", asked)).json()
