@@ -40,6 +40,11 @@ class Application:
         """End every watch with the zookie to resume from. May be called again."""
         self.front.stop()
 
+    def drain(self) -> None:
+        """As `stop`, and end connections with their next answer."""
+        self.front.draining = True
+        self.front.stop()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of any kind; web sockets are refused."""
         if scope["type"] == "http":

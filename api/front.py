@@ -102,6 +102,7 @@ class Front:
         self._deadlines = Deadlines()
         self._known: dict[tuple[bytes, bytes], tuple[Operation, str]] = {}
         self.max_body = settings.max_body
+        self.draining = False
         self._slow = settings.slow_request
         # At any other level `debug` does nothing, which it takes its time for.
         self._tells_all = logging.getLogger().isEnabledFor(logging.DEBUG)

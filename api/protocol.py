@@ -158,7 +158,8 @@ class BoundedHttp(HttpToolsProtocol):
         route = self._front.route(parser.get_method(), self.url)
         if route is None or parser.get_http_version() != "1.1":
             return None
-        whole = Whole(self, self.url, self.headers, route, keep_alive=parser.should_keep_alive())
+        keeps = parser.should_keep_alive() and not self._front.draining
+        whole = Whole(self, self.url, self.headers, route, keep_alive=keeps)
         if b"transfer-encoding" in whole.headers:
             return None  # its trailers would come among its headers
         if route[0].lines and accepts_lines(whole.headers):
@@ -180,6 +181,14 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.extend(headers)
         cast("Scope", self.scope)[ABORT] = self.transport.abort
         super().on_headers_complete()
+        if self._front is not None and self._front.draining:
+            self.cycle.keep_alive = False
+
+    def drain(self) -> None:
+        """End the connection with the answer that is under way, or else with the next."""
+        under_way = cast("RequestResponseCycle | None", self.cycle)
+        if under_way is not None and not under_way.response_complete:
+            under_way.keep_alive = False
 
     def default_lines(self) -> bytes:
         """The header lines that stand in every response; the server renews them every second."""

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 import structlog
 import uvicorn
@@ -27,6 +28,8 @@ from engine.store.postgres.storage import PostgresStorage
 DEFAULT_STORE = "default"
 # Longer than the idle time of common load balancers (60 s), so that they are the ones that close.
 KEEP_ALIVE_SECONDS = 75
+# How long a worker that is replaced waits for connections on which nothing is asked.
+DRAIN_SECONDS = 5.0
 FOR_EVER = timedelta(days=365_000)
 
 _log = structlog.get_logger(__name__)
@@ -34,12 +37,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a serving process finds what it needs. `tends` says that it collects garbage."""
+    """Where a serving process finds what it needs. `tends` says that it collects garbage, and
+    `shared` that others listen on the socket, too."""
 
     database_url: str
     redis_url: str | None
     listener: socket.socket
     tends: bool = True
+    shared: bool = False
 
 
 async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> None:
@@ -55,7 +60,8 @@ async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> 
         await ensure_default_store(engine)
         if place.tends:
             tending = asyncio.create_task(_tend(engine, settings))
-        await serve_app(create_app(engine, settings), settings, place.listener, ready)
+        app = create_app(engine, settings)
+        await serve_app(app, settings, place.listener, ready, drains=place.shared)
     finally:
         if tending is not None:
             tending.cancel()
@@ -64,11 +70,17 @@ async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> 
 
 
 async def serve_app(
-    app: Application, settings: Settings, listener: socket.socket, ready: Callable[[], None]
+    app: Application,
+    settings: Settings,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    *,
+    drains: bool = False,
 ) -> None:
-    """HTTP around an application, until a signal as `serve` says."""
-    server = _Server(_config(settings, app), app.stop, ready)
-    _stop_on_signals(server)
+    """HTTP around an application, until a signal as `serve` says. With `drains`, SIGHUP lets
+    connections come to an end first: somebody else must listen on the same socket."""
+    server = _Server(_config(settings, app), app, ready)
+    _stop_on_signals(server, drains=drains)
     # What is here by now stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
@@ -128,12 +140,11 @@ def address_of(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Uvicorn's server, which here leaves signals alone and tells the application first."""
 
-    def __init__(
-        self, config: uvicorn.Config, stop: Callable[[], None], ready: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._stop = stop
+        self._app = app
         self._ready = ready
+        self._drained_by: float | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         # Uvicorn's own would end the process by the signal, with Postgres still to be stopped.
@@ -143,8 +154,27 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    def drain(self) -> None:
+        """Take no new connections, end each with its next answer, and then stop. A connection on
+        which nothing is asked ends after some seconds: its client might be about to ask."""
+        if self._drained_by is not None:
+            return
+        self._drained_by = monotonic() + DRAIN_SECONDS
+        for server in self.servers:
+            server.close()
+        self._app.drain()
+        for connection in self.server_state.connections:
+            if isinstance(connection, BoundedHttp):
+                connection.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        ended = await super().on_tick(counter)
+        if self._drained_by is None:
+            return ended
+        return ended or not self.server_state.connections or monotonic() > self._drained_by
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stop()
+        self._app.stop()
         await super().shutdown(sockets)
 
 
@@ -167,10 +197,12 @@ def _config(settings: Settings, app: Application) -> uvicorn.Config:
     )
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
+def _stop_on_signals(server: _Server, *, drains: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.handle_exit, number, None)
+    if drains:
+        loop.add_signal_handler(signal.SIGHUP, server.drain)
 
 
 async def _tend(engine: Engine, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """Several serving processes on one listening socket, kept by the process that started them.
 
 `python -m api.workers` is one of them; `run` starts and keeps them. Each is started again when it
-dies, and ends when its parent does.
+dies, and ends when its parent does. A reload puts new ones in their places, one after the other.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from queue import SimpleQueue
 
+import structlog
 import uvloop
 from prometheus_client import multiprocess
 
 from api.servers.account import Account
+from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
-from api.serving import Place, serve
+from api.serving import DRAIN_SECONDS, Place, serve
 from api.settings import Settings, load_settings
 from api.telemetry import configure_logging
+
+_log = structlog.get_logger(__name__)
 
 
 class Worker:
@@ -39,16 +44,20 @@ class Worker:
         self._environment = environment
         self._ready = -1
         self._before: int | None = None
+        self._patience = patience
         self.name = f"worker {number}"
-        self.stop_signals = ((signal.SIGTERM, patience),)
+        self.stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, patience),)
+
+    def drain_first(self) -> None:
+        """Let its connections come to an end before it stops: another worker takes new ones."""
+        patience = DRAIN_SECONDS + self._patience
+        self.stop_signals = ((signal.SIGHUP, patience), (signal.SIGTERM, self._patience))
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process; it tells that it is ready by a byte in a pipe."""
         if self._ready >= 0:
             os.close(self._ready)
-        if self._before is not None:
-            metrics = self._environment["PROMETHEUS_MULTIPROC_DIR"]
-            multiprocess.mark_process_dead(self._before, metrics)  # type: ignore[no-untyped-call]
+        self.bury()
         self._ready, tell = os.pipe()
         descriptors = (self._listener.fileno(), tell)
         try:
@@ -65,6 +74,13 @@ class Worker:
         self._before = process.pid
         return process
 
+    def bury(self) -> None:
+        """Leave its process, which has ended, out of what metrics tell of the living."""
+        if self._before is not None:
+            metrics = self._environment["PROMETHEUS_MULTIPROC_DIR"]
+            multiprocess.mark_process_dead(self._before, metrics)  # type: ignore[no-untyped-call]
+            self._before = None
+
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:  # noqa: ARG002 - its own pipe
         """Whether the byte has come."""
         readable, _, _ = select.select([self._ready], [], [], 0)
@@ -75,18 +91,24 @@ class Worker:
         return "see the log lines above"
 
 
+class Order(Enum):
+    """What the parent is told by a signal."""
+
+    STOP = "stop"
+    RELOAD = "reload"
+
+
 def run(
     settings: Settings,
     place: Place,
     environment: Mapping[str, str],
     ready: Callable[[], None],
-    stop: threading.Event,
+    orders: SimpleQueue[Order],
 ) -> None:
-    """Keep `settings.workers` processes from when `ready` is called until `stop` is set.
+    """Keep `settings.workers` processes from when `ready` is called until the order to stop.
 
     `environment` holds every setting. Raises ServerFailed when one does not start.
     """
-    patience = settings.stop_timeout + 5.0
     metrics = tempfile.mkdtemp(prefix="stonetown-metrics-")
     shared = {
         **environment,
@@ -95,18 +117,62 @@ def run(
         "PROMETHEUS_MULTIPROC_DIR": metrics,
     }
     place.listener.listen(2048)
-    keepers = [
-        Keeper(Worker(number, place.listener, shared, patience))
-        for number in range(settings.workers)
-    ]
-    with ThreadPoolExecutor(len(keepers)) as pool:
+
+    def place_for(number: int) -> _Place:
+        return _Place(Worker(number, place.listener, shared, settings.stop_timeout + 5.0))
+
+    places = [place_for(number) for number in range(settings.workers)]
+    with ThreadPoolExecutor(len(places)) as pool:
         try:
-            list(pool.map(Keeper.start, keepers))
+            list(pool.map(_Place.start, places))
             ready()
-            stop.wait()
+            while orders.get() is Order.RELOAD:
+                _reload(places, place_for, orders)
         finally:
-            list(pool.map(Keeper.stop, keepers))
+            list(pool.map(_Place.stop, places))
             shutil.rmtree(metrics, ignore_errors=True)
+
+
+class _Place:
+    """A worker and what keeps it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._keeper = Keeper(worker)
+
+    def start(self) -> None:
+        """Return once it serves. Raises ServerFailed."""
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """Return once it has ended."""
+        self._keeper.stop()
+
+    def retire(self) -> None:
+        """Stop it when its connections have ended."""
+        self.worker.drain_first()
+        self._keeper.stop()
+        self.worker.bury()
+
+
+def _reload(
+    places: list[_Place], place_for: Callable[[int], _Place], orders: SimpleQueue[Order]
+) -> None:
+    """Start a new process for each place and then end the old one, place after place, so that
+    there are never fewer than before. Ends early when there is another order, or when a new process
+    does not start: the old one stays."""
+    for number, old in enumerate(places):
+        if not orders.empty():
+            return
+        new = place_for(number)
+        try:
+            new.start()
+        except ServerFailed as error:
+            _log.error("not reloaded", worker=number, why=str(error))
+            return
+        places[number] = new
+        old.retire()
+    _log.info("reloaded", workers=len(places))
 
 
 def main() -> None:
@@ -122,6 +188,7 @@ def main() -> None:
         redis.get_secret_value() if redis else None,
         socket.socket(fileno=descriptor),
         tends=number == 0,
+        shared=True,
     )
 
     def ready() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from api.serving import Place, address_of, listen
 from api.serving import serve as serve_here
 from api.settings import Settings, SettingsError, environment_name, load_settings
 from api.telemetry import configure_logging
+from api.workers import Order
 from engine.errors import Unavailable
 from engine.store.postgres.migrate import MigrationRefusedError, migrate, pending
 
@@ -55,6 +56,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
+
+    With several workers, SIGHUP starts new ones and ends the old, one after the other, without
+    refusing or cutting a request.
 
     Without DATABASE_URL and REDIS_URL it starts a Postgres and a Valkey of its own, which keep
     their data in the data directory and end with it.
@@ -95,11 +99,12 @@ def _serve(run: Run, settings: Settings, given: dict[str, Any], stack: ExitStack
     if settings.workers == 1:
         uvloop.run(serve_here(settings, place, ready))
         return
-    stop = threading.Event()
+    orders: SimpleQueue[Order] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: orders.put(Order.STOP))
+    signal.signal(signal.SIGHUP, lambda *_: orders.put(Order.RELOAD))
     flags = {environment_name(name): str(value) for name, value in given.items()}
-    workers.run(settings, place, os.environ | flags, ready, stop)
+    workers.run(settings, place, os.environ | flags, ready, orders)
 
 
 def _place(settings: Settings, listener: socket.socket, stack: ExitStack) -> tuple[Place, str]:
