@@ -42,7 +42,7 @@ from engine.index.files import (
     write_held,
     write_names,
 )
-from engine.store.protocol import Snapshot
+from engine.store.protocol import Head, Snapshot
 from engine.tuples import RelationTuple
 
 _ROWS_PER_COMMIT = 500_000
@@ -70,8 +70,12 @@ Rows = Sequence[Sequence[bytes]]
 
 
 class Source(Protocol):
-    """The tuples of one snapshot, as bytes in UTF-8 and in the order of bytes. Every method raises
-    SnapshotExpired if it went meanwhile."""
+    """Where indexes get the tuples of one snapshot from, as bytes in UTF-8 and in the order of
+    bytes. Every method that takes a snapshot raises SnapshotExpired if it went meanwhile."""
+
+    async def heads(self, store_ids: Sequence[str]) -> Mapping[str, Head]:
+        """The heads of those of these stores that there are, all read at once."""
+        ...
 
     async def shapes(self, snapshot: Snapshot) -> Mapping[StoredShape, int]:
         """Every form that a tuple of the snapshot has, and how many have it."""

@@ -8,6 +8,7 @@ index is complete before `generation` names it.
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from pathlib import Path
 
 _WORDS = 8
@@ -33,7 +34,8 @@ class Status:
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab") as file:
-                file.truncate(_SIZE)
+                # Written, for a page that is a hole in the file cannot be had on a full disk.
+                file.write(bytes(max(0, _SIZE - file.tell())))
         with path.open("r+b" if write else "rb") as file:
             access = mmap.ACCESS_WRITE if write else mmap.ACCESS_READ
             self._map = mmap.mmap(file.fileno(), _SIZE, access=access)
@@ -99,3 +101,18 @@ class Status:
         """Let go of the shared memory."""
         self._words.release()
         self._map.close()
+
+
+def refuse_all(root: Path) -> None:
+    """Have every index under `root` built again: a process died as it does when the file under its
+    feet is damaged, and which one it was is not known."""
+    for path in root.glob("*/status"):
+        with suppress(OSError, ValueError):
+            status = Status(path)
+            refused(path.parent, status.generation).touch()
+            status.close()
+
+
+def refused(place: Path, generation: int) -> Path:
+    """The file that says, by being there, that an index is not to be used any more."""
+    return place / f"refused-{generation}"

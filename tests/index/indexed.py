@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from engine.errors import StoreNotFound
 from engine.index.build import Rows, StoredShape
 from engine.index.files import Tables
 from engine.index.follow import Follower
 from engine.index.local import LocalIndexes, NodeReader
 from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
 from engine.store.memory import MemoryStorage
-from engine.store.protocol import Snapshot, Storage, TupleFilter, WriteCommand, WriteOutcome
+from engine.store.protocol import Head, Snapshot, Storage, TupleFilter, WriteCommand, WriteOutcome
 from engine.tuples import RelationTuple
 
 T = TypeVar("T")
@@ -35,6 +37,13 @@ class StorageSource:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+
+    async def heads(self, store_ids: Sequence[str]) -> dict[str, Head]:
+        found = {}
+        for store_id in store_ids:
+            with suppress(StoreNotFound):
+                found[store_id] = await self._storage.head(store_id)
+        return found
 
     async def shapes(self, snapshot: Snapshot) -> Counter[StoredShape]:
         return Counter(shape_of(item) for item in await self._tuples(snapshot))
@@ -131,7 +140,7 @@ class IndexedStorage(MemoryStorage):
     async def close(self) -> None:
         self.local.close()
         for follower in self.followers.values():
-            follower.stop()
+            await follower.stop()
         self._directory.cleanup()
 
 

@@ -16,14 +16,19 @@ import asyncpg
 from engine.errors import SnapshotExpired
 from engine.index.build import Rows, StoredShape
 from engine.store.postgres import faults
-from engine.store.postgres.rows import tuple_of
-from engine.store.protocol import Snapshot
+from engine.store.postgres.rows import snapshot_of, tuple_of
+from engine.store.protocol import Head, Snapshot
 from engine.tuples import RelationTuple
 
 _BLOCKS = 16
 """COPY blocks that wait to be taken: Postgres goes on while a batch is worked on."""
 _ROWS_AT_ONCE = 2_000
 _CONNECT_SECONDS = 5.0
+_HEADS_SECONDS = 2.5
+_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+CHANNEL = "stonetown_written"
+"""Where writers announce the ids of stores, if they have no better way."""
 
 _LAST = "9223372036854775807"
 # In two parts, each of which is the condition of a partial index.
@@ -33,6 +38,10 @@ _CONDITIONAL = "(caveat <> '' OR expires_at IS NOT NULL)"
 _SETTINGS = """
 SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL statement_timeout = 0;
 SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on
+"""
+_HEADS = """
+SELECT id, head_revision AS revision, stamp, schema_version, committed_at, oldest_revision
+FROM store WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL
 """
 _GUARD = """
 SELECT oldest_revision <= $2 FROM store WHERE id = $1 AND deleted_at IS NULL
@@ -65,10 +74,46 @@ FROM relation_tuple WHERE {_LIVING} AND {_CONDITIONAL}
 
 
 class PostgresSource:
-    """See `engine.index.build.Source`; over the database `dsn`."""
+    """See `engine.index.build.Source`; over the database `dsn`.
 
-    def __init__(self, dsn: str) -> None:
+    Heads are read on a connection that is kept. `heard` is told the id of each store that a writer
+    announces on it, where there is no pooler between.
+    """
+
+    def __init__(self, dsn: str, heard: Callable[[str], None] = lambda _store_id: None) -> None:
         self._dsn = dsn
+        self._heard = heard
+        self._kept: asyncpg.Connection | None = None
+
+    async def heads(self, store_ids: Sequence[str]) -> dict[str, Head]:
+        """See `Source.heads`. One call at a time."""
+        try:
+            async with asyncio.timeout(_HEADS_SECONDS):
+                if self._kept is None or self._kept.is_closed():
+                    self._kept = await self._connect()
+                    await self._kept.add_listener(CHANNEL, self._notified)
+                rows = await self._kept.fetch(_HEADS, store_ids)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, _LOST):
+                faults.before_commit(error)
+            raise
+        return {
+            row["id"].hex: Head(snapshot_of(row["id"].hex, row), row["oldest_revision"])
+            for row in rows
+        }
+
+    async def close(self) -> None:
+        """Close the connection that is kept."""
+        if self._kept is not None:
+            self._kept.terminate()
+            self._kept = None
+
+    def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._heard(str(payload))
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._dsn, timeout=_CONNECT_SECONDS, statement_cache_size=0)
 
     async def shapes(self, snapshot: Snapshot) -> dict[StoredShape, int]:
         """See `Source.shapes`."""
@@ -121,16 +166,14 @@ class PostgresSource:
         """A connection, and the certainty that what was read of the snapshot was all of it."""
         connection: asyncpg.Connection | None = None
         try:
-            connection = await asyncpg.connect(
-                self._dsn, timeout=_CONNECT_SECONDS, statement_cache_size=0
-            )
+            connection = await self._connect()
             async with connection.transaction():
                 await connection.execute(_SETTINGS)
                 yield connection
             # Asked last: history that is given up is given up before any row of it goes.
             if not await connection.fetchval(_GUARD, *_arguments(snapshot)):
                 raise SnapshotExpired("the snapshot went while it was copied")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _LOST as error:
             faults.before_commit(error)
         finally:
             if connection is not None:
