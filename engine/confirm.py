@@ -16,12 +16,14 @@ from engine.reader import Reader, ReverseEdge
 from engine.tuples import Subject
 
 _FEWER = 8
+_REMEMBERED = 10_000
 
 
 class Confirmation:
     """Checks of one subject on behalf of one lookup, which ends at `deadline` (`perf_counter`).
 
-    `known` tells what the lookup has found to be allowed, so that no check finds it again.
+    `known` tells what the lookup has found to be allowed, so that no check finds it again; what
+    checks have found on their way, folders and groups, is remembered for later ones.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Confirmation:
         self._reader = reader
         self._limits = limits
         self._tuples = Evaluation(subject, bound, now)
+        self._allowed: set[tuple[Plan, str]] = set()
 
     def condition(self, edge: ReverseEdge, forms: Forms) -> bool | None:
         """Whether a tuple of these allowed forms holds: True, None for not at all, and False if
@@ -80,11 +83,23 @@ class Confirmation:
     async def _decide_together(
         self, asked: Sequence[tuple[Plan, str]]
     ) -> tuple[list[Decision | EngineError], BudgetExceeded | None]:
-        evaluation = Evaluation(self.subject, self._bound, self._now, self.known)
+        met: list[tuple[Plan, str]] = []
+        room = _REMEMBERED - len(self._allowed)
+
+        def known(plan: Plan, id_: str) -> bool:
+            if (plan, id_) in self._allowed or (self.known and self.known(plan, id_)):
+                return True
+            if len(met) < room:
+                met.append((plan, id_))
+            return False
+
+        evaluation = Evaluation(self.subject, self._bound, self._now, known)
         roots = [evaluation.ask(plan, id_) for plan, id_ in asked]
+        met.clear()  # nobody asks for a candidate again
         stopped = None
         try:
             await evaluate([evaluation], self._reader, self.budget())
+            self._allowed.update(goal for goal in met if evaluation.ask(*goal).value == ALLOWED)
         except BudgetExceeded as error:
             stopped = error
         results: list[Decision | EngineError] = []

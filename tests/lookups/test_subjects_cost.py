@@ -28,7 +28,9 @@ caveat fits(x int) {
 definition document {
   relation viewer: user | group#member | user with fits
   relation banned: user
+  relation approved: user | group#member
   permission view = viewer - banned
+  permission both = viewer & approved
 }
 """
 VIEW = LookupSubjects(Object("document", "a"), "view", "user")
@@ -66,11 +68,52 @@ async def test_round_trips_grow_with_depth_alone(count: int, groups: int) -> Non
     assert storage.fetched <= depth + groups // 5_000
 
 
-async def test_a_page_reads_as_much_as_the_list() -> None:
-    engine, storage = await engine_with(*in_groups(1_000, 10))
-    answer = await engine.lookup_subjects("default", VIEW, Way(1))
-    assert answer.cursor is not None
+@pytest.mark.parametrize("relation", ["viewer", "view", "both"])
+async def test_every_shape_is_asked_once_in_5000_subjects(relation: str) -> None:
+    """A union, an exclusion, and an intersection of which each subject is checked."""
+    count, groups = 3_000, 10
+    approved = ["document:a#approved@group:top#member"]
+    conditional = [f"document:a#viewer@user:{n:05}x[fits]" for n in range(count)]
+    engine, storage = await engine_with(*in_groups(count, groups), *approved, *conditional)
+    found = 0
+    asked = replace(VIEW, relation=relation)
+    async for page in engine.stream_subjects("default", asked, Way(1000, deadline=60.0)):
+        found += len(page.subjects)
+        assert not page.gaps
+    assert found == (count if relation == "both" else 2 * count)
+    assert storage.fetched <= 3
+
+
+@pytest.mark.parametrize("relation", ["view", "both"])
+async def test_pages_share_a_walk(relation: str) -> None:
+    approved = ["document:a#approved@group:top#member"]
+    engine, storage = await engine_with(*in_groups(1_000, 10), *approved)
+    asked = replace(VIEW, relation=relation)
+    first = await engine.lookup_subjects("default", asked, Way(400))
     assert storage.fetched == 3
+    names = [item.subject.id for item in first.subjects]
+    way: Way | None = Way(300, first.cursor)
+    while way is not None:
+        answer = await engine.lookup_subjects("default", asked, way)
+        names += [item.subject.id for item in answer.subjects]
+        way = None if answer.cursor is None else Way(300, answer.cursor)
+    assert names == [f"{n:05}" for n in range(1_000)]
+    assert storage.fetched == 3
+
+
+async def test_a_walk_is_of_its_question_alone() -> None:
+    extra = ["document:a#viewer@user:late[fits]", "document:b#viewer@user:bob"]
+    engine, storage = await engine_with(*in_groups(10, 2), *extra)
+    first = await engine.lookup_subjects("default", VIEW, Way(2))
+    assert first.cursor is not None
+    storage.restart()
+    for other in (replace(VIEW, context={"x": 1}), replace(VIEW, object=Object("document", "b"))):
+        again = await engine.lookup_subjects("default", other, Way(2))
+        assert again.subjects
+    assert storage.fetched > 0
+    rest = await engine.lookup_subjects("default", VIEW, Way(20, first.cursor))
+    last = rest.subjects[-1]
+    assert (last.subject.id, last.decision.missing) == ("late", {"x"})
 
 
 async def test_who_is_sure_is_listed_though_the_walk_was_stopped() -> None:
