@@ -100,23 +100,37 @@ def checked_updates(
     if not updates:
         raise InvalidRequest("there is nothing to write", field="updates", expected="an update")
     seen: dict[object, int] = {}
+    allowed: set[tuple[object, ...]] = set()
     checked: list[Update] = []
     for index, update in enumerate(updates):
-        field = f"updates[{index}].tuple"
-        first = seen.setdefault(update.tuple.identity, index)
+        op, item = update
+        first = seen.setdefault(item.identity, index)
         if first != index:
             raise InvalidRequest(
-                f"`{update.tuple}` stands in updates[{first}], too",
-                field=field,
+                f"`{item}` stands in updates[{first}], too",
+                field=f"updates[{index}].tuple",
                 expected="each tuple once in a request",
                 code="duplicate_update",
             )
-        if update.op is UpdateOp.DELETE:
+        form = _form(item)
+        if op is UpdateOp.DELETE or form in allowed:
             checked.append(update)
-        else:
-            item = checked_tuple(compiled, update.tuple, limits, field)
-            checked.append(Update(update.op, item))
+            continue
+        made = checked_tuple(compiled, item, limits, f"updates[{index}].tuple")
+        checked.append(Update(op, made))
+        if not item.context:
+            allowed.add(form)
     return checked
+
+
+def _form(item: RelationTuple) -> tuple[object, ...]:
+    """All that the schema has a say in; a context makes every tuple a form of its own."""
+    kind, id_, relation = item.subject
+    wildcard, expires = id_ == WILDCARD, item.expires_at is not None
+    return (
+        *(item.object.type, item.relation, kind, relation, wildcard),
+        *(item.caveat, item.context, expires),
+    )
 
 
 def check_preconditions(preconditions: Sequence[Precondition], limits: Limits) -> None:

@@ -20,6 +20,7 @@ from engine.errors import (
 )
 from engine.store.memory import MemoryStorage
 from engine.store.postgres import PostgresStorage, queue
+from engine.store.postgres.rows import packed
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import lock
 from engine.store.protocol import (
@@ -315,3 +316,19 @@ async def test_an_expired_row_made_in_the_group_is_closed(storage: PostgresStora
     )
     assert [one.results for one in made] == [("created",), ("absent",), ("created",)]
     assert described(await tenant.changes()) == [[f"touch {expiring}"], [f"touch {ANN}"]]
+
+
+@pytest.mark.parametrize("columns", [[], [""], ["", ""], ["a", ""], ["", "b", ""], ["-"]])
+async def test_a_packed_column_comes_apart_again(
+    connection: asyncpg.Connection, columns: list[str]
+) -> None:
+    taken_apart = "SELECT trim_array(string_to_array($1, E'\\x1f'), 1)"
+    assert await connection.fetchval(taken_apart, packed(columns)) == columns
+
+
+async def test_a_value_that_cannot_be_packed_is_wrong_input(storage: PostgresStorage) -> None:
+    tenant = await Tenant.make(storage)
+    bad = RelationTuple(Object("doc", "a\x1fb"), "viewer", Subject("user", "ann"))
+    with pytest.raises(InvalidRequest):
+        await tenant.write([Update(UpdateOp.TOUCH, bad), *touch(ANN)], schema_version=0)
+    assert await tenant.texts() == []

@@ -8,6 +8,11 @@ import asyncpg
 
 from engine.errors import InvalidRequest, OutcomeUnknown, Unavailable
 
+
+class UnstorableError(Exception):
+    """A value that no statement can carry."""
+
+
 # The connection is gone or useless; the server may have gone with it.
 _LOST = (
     OSError,
@@ -37,7 +42,7 @@ _REFUSED = (
     asyncpg.InvalidCatalogNameError,
 )
 # Text that Postgres cannot hold: NUL, half of a surrogate pair, a number too great for its type.
-_UNSTORABLE = (asyncpg.DataError, UnicodeEncodeError)
+_UNSTORABLE = (asyncpg.DataError, UnicodeEncodeError, UnstorableError)
 
 
 def may_retry(error: BaseException) -> bool:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.store import refusals
+from engine.store.postgres.faults import UnstorableError
 from engine.store.protocol import Snapshot, TupleFilter
 from engine.tuples import Object, RelationTuple, Subject
 
 _STORE_ID = re.compile(r"[0-9a-f]{32}")
 _WRAP = 1 << 64
+_SEPARATOR = "\x1f"
 
 
 def known(store_id: str) -> str:
@@ -52,12 +54,27 @@ def tuple_of(row: Sequence[Any]) -> RelationTuple:
 
 def identity_columns(tuples: Iterable[RelationTuple]) -> list[list[str]]:
     """Six arrays, one a part of the identity, in the order of the statements' parameters."""
-    columns: list[list[str]] = [[], [], [], [], [], []]
-    for made in tuples:
-        parts = (*made.object, made.relation, *made.subject)
-        for column, part in zip(columns, parts, strict=True):
-            column.append(part)
-    return columns
+    parts = [(*made[0], made[1], *made[2]) for made in tuples]
+    return list(map(list, zip(*parts, strict=True))) or [[], [], [], [], [], []]
+
+
+def packed(column: Iterable[object]) -> str:
+    """A column as one text, for statements that take it apart again.
+
+    The driver looks at each element of an array for a nested array, which costs more than all the
+    rest. The last element is dropped by the statement: without it nothing and one empty text would
+    look alike. Raises UnstorableError for a value with the separator, which no valid one has.
+    """
+    values = [*map(str, column), "-"]
+    text = _SEPARATOR.join(values)
+    if text.count(_SEPARATOR) != len(values) - 1:
+        raise UnstorableError("a value holds a control character")
+    return text
+
+
+def packed_identities(tuples: Iterable[RelationTuple]) -> list[str]:
+    """As `identity_columns`, each array packed."""
+    return list(map(packed, identity_columns(tuples)))
 
 
 def filter_columns(filters: Iterable[TupleFilter]) -> list[list[str | None]]:

@@ -15,8 +15,9 @@ import asyncpg
 from engine.store import refusals
 from engine.store.postgres.rows import (
     filter_columns,
-    identity_columns,
     new_stamp,
+    packed,
+    packed_identities,
     signed,
     snapshot_of,
 )
@@ -197,14 +198,14 @@ async def take_revisions(
         stamps,
         [actor for actor, _ in recorded],
         [metadata for _, metadata in recorded],
-        *identity_columns(gone for gone, _ in revisions.closed),
-        [ended for _, ended in revisions.closed],
-        *identity_columns(inserted),
-        [made.caveat for made in inserted],
-        [made.context for made in inserted],
+        *packed_identities(gone for gone, _ in revisions.closed),
+        packed(ended for _, ended in revisions.closed),
+        *packed_identities(inserted),
+        packed(made.caveat for made in inserted),
+        packed(made.context for made in inserted),
         [made.expires_at for made in inserted],
-        [began for _, began, _ in revisions.inserted],
-        [ended for _, _, ended in revisions.inserted],
+        packed(began for _, began, _ in revisions.inserted),
+        packed(ended for _, _, ended in revisions.inserted),
     )
     _expect("revisions recorded", row["recorded"], len(recorded))
     _expect("rows closed", row["closed"], len(revisions.closed))

@@ -13,7 +13,7 @@ from engine.store import refusals
 from engine.store.postgres.ledger import Decided, Ledger, Living, Stored, UndecidedError
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.read import page
-from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
+from engine.store.postgres.rows import packed_identities, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
 from engine.store.postgres.transaction import (
     Kept,
@@ -102,7 +102,7 @@ async def _living(
         for position in range(len(command.updates))
     ]
     if places:
-        identities = identity_columns(one.tuple for each in commands for one in each.updates)
+        identities = packed_identities(one.tuple for each in commands for one in each.updates)
         answer = await connection.fetch(_LIVING, head.store_id, head.revision, *identities)
         for item, *row in answer:
             rows, position = places[item - 1]

@@ -55,10 +55,17 @@ ON CONFLICT (store_id, key) DO UPDATE SET digest = excluded.digest, outcome = ex
 RETURNING key;
 
 -- name: living
--- purpose: the living rows that have the identities of a batch of updates
+-- purpose: the living rows that have the identities of a batch of updates; packed, see rows.py
 -- index: relation_tuple_identity
 SELECT wanted.item, found.caveat, found.context, found.expires_at
-FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+FROM unnest(
+        trim_array(string_to_array($3, E'\x1f'), 1),
+        trim_array(string_to_array($4, E'\x1f'), 1),
+        trim_array(string_to_array($5, E'\x1f'), 1),
+        trim_array(string_to_array($6, E'\x1f'), 1),
+        trim_array(string_to_array($7, E'\x1f'), 1),
+        trim_array(string_to_array($8, E'\x1f'), 1)
+    )
     WITH ORDINALITY AS wanted (
         object_type, object_id, relation, subject_type, subject_id, subject_relation, item
     ),
@@ -152,7 +159,7 @@ FROM unnest($3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $
 --   revisions from the head. Closing goes through the conflict with the living row, because an
 --   UPDATE joined to a batch may be planned, while the table is new, as a walk of the whole store.
 --   It comes first because the count of closed rows is joined to every row inserted. A row that
---   was not there to close is not counted.
+--   was not there to close is not counted. Columns are packed, see rows.py.
 -- index: store_pkey, relation_tuple_identity
 WITH head AS (
     UPDATE store
@@ -175,8 +182,15 @@ WITH head AS (
     SELECT $1, before + gone.ended, gone.object_type, gone.object_id, gone.relation,
         gone.subject_type, gone.subject_id, gone.subject_relation, '', ''
     FROM head,
-        unnest($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-            $13::integer[])
+        unnest(
+            trim_array(string_to_array($7, E'\x1f'), 1),
+            trim_array(string_to_array($8, E'\x1f'), 1),
+            trim_array(string_to_array($9, E'\x1f'), 1),
+            trim_array(string_to_array($10, E'\x1f'), 1),
+            trim_array(string_to_array($11, E'\x1f'), 1),
+            trim_array(string_to_array($12, E'\x1f'), 1),
+            trim_array(string_to_array($13, E'\x1f'), 1)::integer[]
+        )
         AS gone (object_type, object_id, relation, subject_type, subject_id, subject_relation,
             ended)
     ON CONFLICT (store_id, object_type, object_id, relation, subject_type, subject_id,
@@ -193,8 +207,19 @@ WITH head AS (
         made.subject_id, made.subject_relation, made.caveat, made.context, made.expires_at,
         before + made.began, coalesce(before + nullif(made.ended, 0), 9223372036854775807)
     FROM head, closed_count,
-        unnest($14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
-            $20::text[], $21::text[], $22::timestamptz[], $23::integer[], $24::integer[])
+        unnest(
+            trim_array(string_to_array($14, E'\x1f'), 1),
+            trim_array(string_to_array($15, E'\x1f'), 1),
+            trim_array(string_to_array($16, E'\x1f'), 1),
+            trim_array(string_to_array($17, E'\x1f'), 1),
+            trim_array(string_to_array($18, E'\x1f'), 1),
+            trim_array(string_to_array($19, E'\x1f'), 1),
+            trim_array(string_to_array($20, E'\x1f'), 1),
+            trim_array(string_to_array($21, E'\x1f'), 1),
+            $22::timestamptz[],
+            trim_array(string_to_array($23, E'\x1f'), 1)::integer[],
+            trim_array(string_to_array($24, E'\x1f'), 1)::integer[]
+        )
         AS made (object_type, object_id, relation, subject_type, subject_id, subject_relation,
             caveat, context, expires_at, began, ended)
     RETURNING 1
