@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any, NoReturn
 
+import msgspec
+
 from engine.errors import InvalidRequest
 
 MAX_DEPTH = 32
@@ -25,6 +27,53 @@ class _Refused(ValueError):
 
 def parse_json(text: str | bytes, field: str = "body") -> Any:
     """Parse one JSON value. Raises InvalidRequest naming `field` for anything not strict JSON."""
+    found = _plain(text)
+    return _carefully(text, field) if found is None else found
+
+
+def _plain(text: str | bytes) -> Any:
+    """The value of an ordinary text, at several times the speed; None if it is not one.
+
+    Ordinary means: objects, arrays, printable strings, whole numbers, true, false and null, nested
+    no deeper than allowed. The fast parser reads over a key that stands twice; but a text without
+    `\\` has two `"` for each of its strings and no others, so that more of them than the value's
+    strings have tell of one.
+    """
+    try:
+        if isinstance(text, str):
+            text = text.encode()
+        if b"\\" in text:
+            return None
+        value = _FAST.decode(text)
+        return value if text.count(b'"') == 2 * _strings(value, MAX_DEPTH) else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, _Refused):
+        return None
+
+
+def _strings(value: Any, depth: int) -> int:
+    """How many strings a value holds. Raises _Refused where it is not ordinary."""
+    kind = type(value)
+    if kind is str:
+        if not value.isprintable():
+            raise _Refused
+        return 1
+    if kind is dict:
+        if not depth:
+            raise _Refused
+        count = 0
+        for key, item in value.items():
+            count += _strings(key, 0) + _strings(item, depth - 1)
+        return count
+    if kind is list:
+        if not depth:
+            raise _Refused
+        return sum([_strings(item, depth - 1) for item in value])
+    if kind is float or (kind is int and not _INT_MIN <= value <= _INT_MAX):
+        raise _Refused
+    return 0
+
+
+def _carefully(text: str | bytes, field: str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
@@ -150,6 +199,7 @@ def _walk_strings(value: Any) -> None:
             _walk_strings(item)
 
 
+_FAST = msgspec.json.Decoder()
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique,
     parse_constant=_constant,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import jsontext
 from engine.errors import InvalidRequest
 from engine.jsontext import MAX_DEPTH, canonical_json, parse_json, parse_json_object
 
@@ -51,6 +52,57 @@ def test_anything_else_is_one_kind_of_error(text: str | bytes) -> None:
     else:
         assert (refused.code, refused.field) == ("invalid_json", "context")
         refused.message.encode()
+
+
+def result_of(parse: Any, text: str | bytes) -> Any:
+    try:
+        return parse(text, "body")
+    except InvalidRequest as error:
+        return (error.code, error.message)
+
+
+PIECES = [
+    *['{"a":', '"a":', '"b":', "{", "}", "[", "]", ",", '"', '"x"', "1", "null", "true", " "],
+    *["18446744073709551616", "-9223372036854775809", "1.5", "1e400", "NaN", "\t", "\x7f", "\\"],
+    *['"a\x01"', '"\\u0061"', '"\\ud800"', "é", "\u2028", "[" * 33, "{" * 2000, "]" * 33],
+]
+ODD_TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(ODD_TEXTS | st.text('{}[]":,01-. \\u', max_size=20) | st.binary(max_size=20))
+def test_ordinary_texts_are_read_as_the_careful_parser_reads_them(text: str | bytes) -> None:
+    plain = jsontext._plain(text)
+    if plain is not None:
+        assert repr(plain) == repr(result_of(jsontext._carefully, text))
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 100_000])
+@pytest.mark.parametrize("pair", ["[]", ('{"a":', "}")])
+def test_ordinary_texts_are_nested_as_deep_as_others(depth: int, pair: Any) -> None:
+    text = pair[0] * depth + "1" + pair[1] * depth
+    assert (jsontext._plain(text) is not None) == (depth <= MAX_DEPTH)
+    assert result_of(parse_json, text) == result_of(jsontext._carefully, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":1}',
+        '{"a":{"b":"","b":""}}',
+        '[{"":[]},{"":[],"":[]}]',
+        "[18446744073709551616]",
+        "[1.0]",
+        '["\\u0061"]',
+    ],
+)
+def test_what_is_not_ordinary_is_read_carefully(text: str) -> None:
+    assert jsontext._plain(text) is None
+
+
+def test_ordinary_bodies_take_the_short_way() -> None:
+    text = '{"type":"document","limit":10,"context":{"ids":[1,-2,true,null,"é"]},"types":[]}'
+    assert jsontext._plain(text) == json.loads(text)
 
 
 @settings(max_examples=200, deadline=None)
