@@ -57,11 +57,13 @@ class Comparison:
     async def entries(self, aim: Aim, position: tuple[str, ...]) -> AsyncIterator[Entry]:
         """The entries of one aim after a position, () for the start. Raises BudgetExceeded."""
         sides = (self._ground(aim, 0), self._ground(aim, 1))
-        people = None if aim.everywhere else self._scope.people
+        people = None
+        if not aim.everywhere:
+            people = await self._scope.people.of(aim.form, self._budget)
         if people is None:
             found = self._all_subjects(aim, sides, position)
         else:
-            found = self._these(aim, sides, people.get(aim.form, ()), position)
+            found = self._these(aim, sides, people, position)
         async for part, stopped in _parts(found):
             for entry in await self._resolved(aim, sides, part):
                 yield entry

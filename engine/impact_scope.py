@@ -7,17 +7,18 @@ out here cannot differ; what is kept may turn out the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 from engine.asking import Ground
 from engine.check import Budget
+from engine.impact_people import People
 from engine.plan import SubjectForm
 from engine.reader import Edge, Probe, Reader, ReverseReader, ReverseScan
 from engine.requests import Overlay
 from engine.schemas import CompiledSchema
 from engine.store.protocol import Snapshot, Storage, TupleFilter
-from engine.tuples import WILDCARD, Object, RelationTuple, Subject
+from engine.tuples import Object, RelationTuple, Subject
 from schema.dependence import Dependence, Link, dependents, differing
 from schema.model import Schema
 from schema.walk import Node
@@ -52,14 +53,14 @@ class Wanted(NamedTuple):
 
 
 class Scope:
-    """What has to be compared. `people` are the only subjects whose answers may differ, by form,
-    where the change is made of nothing but their own tuples; else None."""
+    """What has to be compared. `people` are the only subjects whose answers may differ, except
+    `everywhere`."""
 
     def __init__(
         self, storage: Storage, snapshot: Snapshot, before: Ground | None, after: Ground
     ) -> None:
         self.aims: list[Aim] = []
-        self.people: dict[SubjectForm, list[str]] | None = None
+        self.people = People((), set(), ())
         self._storage = storage
         self._snapshot = snapshot
         self._before = before
@@ -82,7 +83,7 @@ class Scope:
             for kind, links in schema.links(by_tuples).items():
                 self._links.setdefault(kind, set()).update(links)
         walked: set[Node] = set().union(*(schema.walked for schema in schemas))
-        self.people = _people(self._changed, walked)
+        self.people = People(self._changed, walked, (self._before, self._after))
         for node in sorted(everywhere | by_tuples):
             budget.check_time()
             if self._wants(wanted, node):
@@ -214,19 +215,6 @@ def _compared(old: Schema, new: Schema) -> tuple[set[Node], list[Dependence]]:
     if old is new:
         return set(), [Dependence(new)]
     return differing(old, new), [Dependence(old), Dependence(new)]
-
-
-def _people(
-    changed: Sequence[RelationTuple], walked: set[Node]
-) -> dict[SubjectForm, list[str]] | None:
-    """A tuple of one subject that no arrow walks is followed for that subject alone."""
-    found: dict[SubjectForm, set[str]] = {}
-    for item in changed:
-        kind, id_, relation = item.subject
-        if relation or id_ == WILDCARD or (item.object.type, item.relation) in walked:
-            return None
-        found.setdefault(SubjectForm(kind, ""), set()).add(id_)
-    return {form: sorted(ids) for form, ids in found.items()}
 
 
 def _exists(compiled: CompiledSchema, form: SubjectForm) -> bool:

@@ -214,3 +214,13 @@ async def test_what_is_stored_already_costs_nothing(engine: Engine) -> None:
     asked = change("folder:f#viewer@group:eng#member")
     answer = await small.impact("acme", asked, Way(consistency=FULLY_CONSISTENT))
     assert (answer.rows, answer.gaps) == ((), ())
+
+
+async def test_a_userset_concerns_those_who_may_be_in_it(engine: Engine) -> None:
+    """The folder's 60 readers are more than the budget allows to look at; of the group's, one."""
+    await stored(engine, *(f"folder:f#viewer@user:{n}" for n in range(60)))
+    await stored(engine, "group:eng#member@user:ann", "document:a#home@folder:f")
+    small = Engine(engine.storage, limits=Limits(evaluation_reads=30))
+    asked = change("folder:f#viewer@group:eng#member")
+    answer = await small.impact("acme", asked, Way(consistency=FULLY_CONSISTENT))
+    assert (answer.total, answer.gaps) == (Counts(gained=2, new_access=2), ())
