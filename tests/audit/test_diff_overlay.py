@@ -76,6 +76,13 @@ async def test_what_it_hides_made_no_difference(engine: Engine) -> None:
         (cause,) = answer.causes
         assert cause.zookie == told
         assert [str(item) for _, item in cause.updates] == ["document:plan#viewer@user:cy"]
+    # The group is looked at for everyone; what became of it is hidden.
+    given = "document:plan#viewer@group:eng#member"
+    await write(engine, given)
+    also = [one async for one in engine.stream_diff("acme", Diff(PLAN, AtExactSnapshot(start)))]
+    assert given in {str(item) for one in also[0].causes for _, item in one.updates}
+    answer = await diff(engine, PLAN, start, replace(without, add=(parse_tuple(given),)))
+    assert [one.zookie for one in answer.causes] == [told]
     both = overlay_of("document:plan#viewer@user:bob", "document:plan#viewer@user:cy")
     answer = await diff(engine, PLAN, start, both)
     assert (answer.differences, answer.causes, answer.causes_complete) == ((), (), True)
