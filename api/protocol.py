@@ -146,6 +146,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._whole = None
         self.cycle = cast("RequestResponseCycle", whole)
         whole.task = self.loop.create_task(self._front.whole(whole))
+        if whole.operation.writes:  # the server waits for it though its client may have left
+            self.tasks.add(whole.task)
+            whole.task.add_done_callback(self.tasks.discard)
 
     def _as_whole(self) -> Whole | None:
         """The request whose head is complete, if what is left of it may be awaited without ASGI."""

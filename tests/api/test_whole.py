@@ -141,6 +141,22 @@ async def test_a_client_that_asks_whether_it_may_send_is_told_so(served: Served)
     assert b"HTTP/1.1 200 OK" in answer
 
 
+async def test_the_server_waits_for_a_write_whose_client_left() -> None:
+    storage = PausingStorage()
+    async with serving(storage, max_staleness=0.001) as served:
+        storage.open.clear()
+        storage.waiting.clear()
+        _, writer = await served.connect()
+        update = {"op": "touch", "tuple": "document:a#viewer@user:ann"}
+        writer.write(request(f"{STORE}/write", body_of({"updates": [update]})))
+        await storage.waiting.wait()
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.1)  # the server learns of it
+        asyncio.get_running_loop().call_later(0.3, storage.open.set)
+    assert 'call="write",status="499"} 1.0' in served.app.metrics.exposition().decode()
+
+
 class Restless(BoundedHttp):
     """Lets a connection rest for a fifth of a second."""
 
