@@ -34,8 +34,8 @@ from engine.tuples import Object, Subject
 from loadtests.bench import CountingPool, WrongAnswerError, machine
 from loadtests.crowds import SIZES, STORE, WIDE, fill
 
-ROUNDS = 3
 DEADLINE = 60.0
+WAYS = ("page of 100", "pages of 1,000", "stream")
 
 
 class Question(NamedTuple):
@@ -80,17 +80,14 @@ def questions() -> Iterator[Question]:
 class Lists:
     """Asks one engine for lists, each method in its own way."""
 
-    def __init__(self, engine: Engine, pool: CountingPool) -> None:
+    def __init__(self, engine: Engine, pool: CountingPool, rounds: int) -> None:
         self._engine = engine
         self._pool = pool
+        self._rounds = rounds
 
     async def measure(self) -> list[Figure]:
         """A figure for each question and way. Raises WrongAnswerError."""
-        ways: dict[str, Callable[[Question], Sizes]] = {
-            "first page of 100": self._first_page,
-            "pages of 1,000": self._pages,
-            "stream": self._stream,
-        }
+        ways = dict(zip(WAYS, (self._first_page, self._pages, self._stream), strict=True))
         return [
             await self._measure(question, name, way)
             for question in questions()
@@ -101,14 +98,14 @@ class Lists:
         self, question: Question, name: str, way: Callable[[Question], Sizes]
     ) -> Figure:
         firsts, times, trips = [], [], 0
-        expected = min(100, question.results) if "first" in name else question.results
-        for _ in range(ROUNDS):
+        expected = min(100, question.results) if name == WAYS[0] else question.results
+        for _ in range(self._rounds):
             self._pool.reads, begun = 0, perf_counter()
             first = await _read(way(question), begun, expected)
             times.append(perf_counter() - begun)
             firsts.append(first)
             trips = self._pool.reads
-        megabytes = await _peak(way(question), expected) if name == "stream" else None
+        megabytes = await _peak(way(question), expected) if name == WAYS[-1] else None
         milliseconds = median(firsts) * 1e3, median(times) * 1e3
         return Figure(question.name, question.results, name, *milliseconds, trips, megabytes)
 
@@ -162,7 +159,7 @@ async def _peak(sizes: Sizes, expected: int) -> float:
         tracemalloc.stop()
 
 
-async def run(dsn: str) -> dict[str, Any]:
+async def run(dsn: str, rounds: int) -> dict[str, Any]:
     """Everything that is measured, as JSON has it."""
     await migrate(dsn)
     pool = await CountingPool.open(
@@ -179,7 +176,7 @@ async def run(dsn: str) -> dict[str, Any]:
         begun = perf_counter()
         count = await fill(engine, dsn)
         seconds = perf_counter() - begun
-        figures = await Lists(engine, pool).measure()
+        figures = await Lists(engine, pool, rounds).measure()
     finally:
         await engine.close()
     return {
@@ -191,21 +188,23 @@ async def run(dsn: str) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> Table:
-    """The figures for a person."""
+    """The figures for a person, a row for each list."""
     made = Table(box=box.MARKDOWN)
-    columns = ("list", "results", "asked as", "first ms", "all ms", "round trips", "peak MB")
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number in {0, 2} else "right")
-    for item in (Figure(**values) for values in found["figures"]):
-        made.add_row(
-            item.name,
-            f"{item.results:,}",
-            item.way,
-            f"{item.first_milliseconds:,.1f}",
-            f"{item.milliseconds:,.1f}",
-            f"{item.round_trips}",
-            "" if item.megabytes is None else f"{item.megabytes:.1f}",
-        )
+    made.add_column("list")
+    made.add_column("results", justify="right")
+    for way in WAYS:
+        made.add_column(f"{way}: ms", justify="right")
+        made.add_column("round trips", justify="right")
+    made.add_column("first of it, ms", justify="right")
+    made.add_column("peak MB", justify="right")
+    figures = [Figure(**values) for values in found["figures"]]
+    for start in range(0, len(figures), len(WAYS)):
+        row = figures[start : start + len(WAYS)]
+        cells = [row[0].name, f"{row[0].results:,}"]
+        for item in row:
+            cells += f"{item.milliseconds:,.1f}", str(item.round_trips)
+        cells += f"{row[-1].first_milliseconds:,.1f}", f"{row[-1].megabytes:.1f}"
+        made.add_row(*cells)
     return made
 
 
@@ -213,18 +212,19 @@ def main() -> None:
     """Measure on a private Postgres, or on the one that `--database` names."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m loadtests.lookups")
     parser.add_argument("--database", help="an empty database; default: a private one")
+    parser.add_argument("--rounds", type=int, default=3, help="each time is a median of so many")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stonetown-bench-") as directory:
         if arguments.database:
-            found = uvloop.run(run(arguments.database))
+            found = uvloop.run(run(arguments.database, arguments.rounds))
         else:
             with PrivatePostgres(Path(directory)) as server:
-                found = uvloop.run(run(server.dsn))
+                found = uvloop.run(run(server.dsn, arguments.rounds))
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
-    console = Console(width=120, highlight=False)
+    console = Console(width=160, highlight=False)
     console.print(f"{found['machine']}; {found['tuples']:,} tuples", soft_wrap=True)
     console.print(table(found))
 
