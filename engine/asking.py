@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.check import Budget, Evaluation, decided, evaluate
-from engine.decision import DENIED, Decision
+from engine.check import Budget, Evaluation, decided, evaluate, sees_at_once
+from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
-from engine.formula import Node
+from engine.formula import Node, decision_of
 from engine.jsontext import canonical_json
 from engine.limits import Limits
+from engine.plan import Plan
 from engine.reader import Reader
 from engine.requests import Check, Overlay
 from engine.schemas import CompiledSchema
@@ -21,6 +22,8 @@ from engine.tuples import WILDCARD, RelationTuple, Subject
 from engine.write import check_count, check_size, checked_tuple
 
 NO_OVERLAY = Overlay()
+_QUESTIONS = 10_000
+_NOT_ASKED = "not asked yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,10 @@ async def answer(
     for index, check in enumerate(checks):
         path = f"{field}[{index}]." if field else ""
         try:
+            plan = _plan(ground, check, path)
             group = _group(ground, check, asked, path)
-            root = group.ask(ground, check)
-            if root is not None:
+            if plan is not None:
+                root = group.evaluation.ask(plan, check.object.id)
                 group.roots.append((index, root))
         except EngineError as error:
             results[index] = error
@@ -69,6 +73,43 @@ async def answer(
     return results
 
 
+async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
+    """The decision of one check, as `answer` gives it. Raises its error."""
+    if check.contextual_tuples:
+        (result,) = await answer(ground, (check,), budget)
+        if isinstance(result, EngineError):
+            raise result
+        return result
+    plan = _plan(ground, check, "")
+    checked_context(ground, check.context, "context")
+    if plan is None:
+        return DENIED
+    budget.check_time()
+    if sees_at_once(plan, check.object.id, check.subject, ground.reader, budget):
+        return ALLOWED
+    bound = ground.compiled.caveats.bind(check.context)
+    evaluation = Evaluation(check.subject, bound, ground.now)
+    root = evaluation.ask(plan, check.object.id)
+    await evaluate((evaluation,), ground.reader, budget)
+    return decision_of(root)
+
+
+def _plan(ground: Ground, check: Check, path: str) -> Plan | None:
+    """The plan of a valid check, None if the schema alone denies it. Raises EngineError naming
+    the field."""
+    compiled, (object_type, _), subject = ground.compiled, check.object, check.subject
+    question = (object_type, check.relation, subject.type, subject.relation)
+    plan = compiled.questions.get(question, _NOT_ASKED)
+    if subject.id == WILDCARD or isinstance(plan, str):
+        compiled.require(object_type, check.relation, f"{path}object", f"{path}relation")
+        checked_subject(compiled, subject, f"{path}subject")
+        planner = compiled.plans.for_subject(subject.type, subject.relation)
+        plan = planner.plan(object_type, check.relation)
+        if len(compiled.questions) < _QUESTIONS:
+            compiled.questions[question] = plan
+    return plan
+
+
 class _Group:
     """Checks that share one evaluation."""
 
@@ -77,27 +118,18 @@ class _Group:
         self.overlay = overlay
         self.roots: list[tuple[int, Node]] = []
 
-    def ask(self, ground: Ground, check: Check) -> Node | None:
-        """The root of a check, or None if the schema alone denies it."""
-        subject = check.subject
-        planner = ground.compiled.plans.for_subject(subject.type, subject.relation)
-        plan = planner.plan(check.object.type, check.relation)
-        return None if plan is None else self.evaluation.ask(plan, check.object.id)
-
 
 def _group(
     ground: Ground, check: Check, asked: dict[tuple[object, ...], _Group], path: str
 ) -> _Group:
-    """The group of a valid check, made if need be. Raises EngineError naming the field."""
-    compiled, subject = ground.compiled, check.subject
-    compiled.require(check.object.type, check.relation, f"{path}object", f"{path}relation")
-    checked_subject(compiled, subject, f"{path}subject")
+    """The group of a check, made if need be. Raises EngineError naming the field."""
+    subject = check.subject
     context = checked_context(ground, check.context, f"{path}context")
     overlay = checked_overlay(ground, check.contextual_tuples, f"{path}contextual_tuples")
     key = (subject, context, overlay)
     group = asked.get(key)
     if group is None:
-        bound = compiled.caveats.bind(check.context)
+        bound = ground.compiled.caveats.bind(check.context)
         group = asked[key] = _Group(Evaluation(subject, bound, ground.now), overlay)
     return group
 

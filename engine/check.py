@@ -47,7 +47,7 @@ from engine.plan import (
     Walk,
 )
 from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
-from engine.sight import NearReader, Sight, Sights
+from engine.sight import Fetched, NearReader, Sight, Sights
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
@@ -287,31 +287,27 @@ class Evaluation:
         return unknown(result)
 
 
-class _Fetched:
-    """The sights of goals that were fetched together, to be taken in the same order."""
-
-    __slots__ = ("_edges", "_probe", "_probes", "_scan", "_scanned", "_scans", "read")
-
-    def __init__(self, edges: Sequence[Edge | None], scanned: Sequence[Sequence[Edge]]) -> None:
-        self._edges = edges
-        self._scanned = scanned
-        self._probe = self._probes = self._scan = self._scans = self.read = 0
-
-    def next(self, plan: Plan, _object_id: str, _subject: Subject) -> _Fetched:
-        """The sight of the next goal, which has this plan."""
-        self._probe += self._probes
-        self._scan += self._scans
-        self._probes, self._scans = len(plan.program.probes), len(plan.program.scans)
-        self.read = 0
-        return self
-
-    def edge(self, index: int) -> Edge | None:
-        return self._edges[self._probe + index]
-
-    def edges(self, index: int) -> Sequence[Edge]:
-        found = self._scanned[self._scan + index]
-        self.read += len(found)
-        return found
+def sees_at_once(
+    plan: Plan, object_id: str, subject: Subject, reader: Reader, budget: Budget
+) -> bool:
+    """Whether one look at tuples that are at hand shows that the subject is a member: a stored
+    tuple that is enough by itself. Everything else takes an evaluation."""
+    sure = plan.program.sure
+    if not sure or not isinstance(reader, NearReader):
+        return False
+    sights = reader.sights(budget.reads)
+    if sights is None:
+        return False
+    try:
+        sight = sights(plan, object_id, subject)
+        for index in sure:
+            edge = sight.edge(index)
+            if edge is not None and not edge.caveat and edge.expires_at is None:
+                return True
+    except Exception as error:
+        if not reader.lost(error):
+            raise
+    return False
 
 
 _Round = tuple[Evaluation, list[Node]]
@@ -364,7 +360,7 @@ async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> li
     probe = scan = 0
     for (evaluation, goals), (its_probes, its_scans) in zip(rounds, asked, strict=True):
         next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
-        fetched = _Fetched(edges[probe:next_probe], scanned[scan:next_scan])
+        fetched = Fetched(edges[probe:next_probe], scanned[scan:next_scan])
         works.append(evaluation.work(goals, fetched.next, budget, paid=True))
         probe, scan = next_probe, next_scan
     return works

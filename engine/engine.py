@@ -16,7 +16,7 @@ from engine.accesses import Accesses
 from engine.check import Budget
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
-from engine.errors import EngineError, InvalidRequest
+from engine.errors import InvalidRequest
 from engine.expand import expand
 from engine.explain import Source, explain_each
 from engine.limits import Limits
@@ -210,12 +210,12 @@ class Engine(Accesses):
         """
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
-        results = await asking.answer(ground, (check,), budget)
-        if isinstance(results[0], EngineError):
-            raise results[0]
+        decision = await asking.answer_one(ground, check, budget)
+        if not check.explain:
+            return CheckAnswer(decision, encode(snapshot))
         source = Source(self.storage, snapshot)
-        (why,) = await explain_each(ground, (check,), results, source, budget.deadline)
-        return CheckAnswer(results[0], encode(snapshot), why)
+        (why,) = await explain_each(ground, (check,), (decision,), source, budget.deadline)
+        return CheckAnswer(decision, encode(snapshot), why)
 
     @by_name
     async def check_batch(

@@ -9,7 +9,7 @@ never followed. `engine.check` evaluates plans; nothing else knows how.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
@@ -118,12 +118,14 @@ class Program:
     """What one goal reads, and the steps that combine what was read.
 
     A probe is (relation, whether it is the wildcard's tuple); a scan is (relation, whether
-    usersets alone are wanted). Steps name probes and scans by their index.
+    usersets alone are wanted). Steps name probes and scans by their index. A tuple without caveat
+    and expiry that one of the probes in `sure` finds is enough by itself.
     """
 
     step: Step = field(default_factory=Never)
     probes: list[tuple[str, bool]] = field(default_factory=list)
     scans: list[tuple[str, bool]] = field(default_factory=list)
+    sure: tuple[int, ...] = ()
 
 
 class Plan:
@@ -233,6 +235,7 @@ class _Compiler:
 
     def compile(self, name: str, rewrite: Rewrite) -> Program:
         self._program.step = self._named(name, rewrite)
+        self._program.sure = tuple(dict.fromkeys(_sure(self._program.step)))
         return self._program
 
     def _named(self, name: str, rewrite: Rewrite) -> Step:
@@ -327,6 +330,20 @@ def allowed_forms(relation: Relation, *, usersets: bool) -> dict[tuple[str, str]
             traits = found.setdefault((allowed.type, allowed.relation), set())
             traits.add((allowed.caveat, allowed.expiration))
     return {kind: frozenset(traits) for kind, traits in found.items()}
+
+
+def _sure(step: Step) -> Iterator[int]:
+    """The probes of which one is enough: those that unions alone stand above."""
+    match step:
+        case AnyOf(parts=parts):
+            for part in parts:
+                yield from _sure(part)
+        case Direct(exact=exact, wildcard=wildcard):
+            for probed in (exact, wildcard):
+                if probed is not None and ("", False) in probed[1]:
+                    yield probed[0]
+        case _:
+            return
 
 
 def _size(rewrite: Rewrite) -> int:

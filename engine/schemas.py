@@ -12,7 +12,7 @@ from engine.cache.shared import Lru
 from engine.caveats import CaveatSet
 from engine.entrances import Entrances
 from engine.errors import SchemaNotFound, SchemaRefused, UnknownRelation, UnknownType
-from engine.plan import Plans, SubjectForm
+from engine.plan import Plan, Plans, SubjectForm
 from engine.store.protocol import Snapshot, Storage
 from schema import parse_schema
 from schema.errors import SchemaError
@@ -41,6 +41,12 @@ class CompiledSchema:
     def plans(self) -> Plans:
         """The plans of this schema."""
         return Plans(self.schema)
+
+    @cached_property
+    def questions(self) -> dict[tuple[str, str, str, str], Plan | None]:
+        """The plans of questions that were found valid before, by object type, name, subject type
+        and subject relation; None for those that the schema alone denies."""
+        return {}
 
     @cached_property
     def _entrances(self) -> dict[SubjectForm, Entrances]:

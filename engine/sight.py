@@ -32,6 +32,35 @@ Sights = Callable[[Plan, str, Subject], Sight]
 """Makes the sight of an object, given the plan, the object's id, and the subject."""
 
 
+class Fetched:
+    """The sights of goals that were fetched together, to be taken in the same order."""
+
+    __slots__ = ("_edges", "_probe", "_probes", "_scan", "_scanned", "_scans", "read")
+
+    def __init__(self, edges: Sequence[Edge | None], scanned: Sequence[Sequence[Edge]]) -> None:
+        self._edges = edges
+        self._scanned = scanned
+        self._probe = self._probes = self._scan = self._scans = self.read = 0
+
+    def next(self, plan: Plan, _object_id: str, _subject: Subject) -> Fetched:
+        """The sight of the next goal, which has this plan."""
+        self._probe += self._probes
+        self._scan += self._scans
+        self._probes, self._scans = len(plan.program.probes), len(plan.program.scans)
+        self.read = 0
+        return self
+
+    def edge(self, index: int) -> Edge | None:
+        """See `Sight.edge`."""
+        return self._edges[self._probe + index]
+
+    def edges(self, index: int) -> Sequence[Edge]:
+        """See `Sight.edges`."""
+        found = self._scanned[self._scan + index]
+        self.read += len(found)
+        return found
+
+
 class NearReader(ABC):
     """A reader that may have its tuples at hand, so that each is read when it is asked for."""
 

@@ -11,6 +11,7 @@ import binascii
 import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import NamedTuple
 
 from engine.errors import InvalidZookie
@@ -20,6 +21,7 @@ _VERSION = 1
 _BODY = struct.Struct(">B16sQQ")
 _CHECKSUM = struct.Struct(">I")
 _LENGTH = 50
+_KEPT = 256
 _TEXT = re.compile(rf"[A-Za-z0-9_-]{{{_LENGTH}}}")
 MAX_REVISION = 2**63 - 1
 
@@ -34,7 +36,12 @@ class Zookie(NamedTuple):
 
 def encode(snapshot: Snapshot) -> str:
     """The zookie of `snapshot`: 50 characters of `A-Za-z0-9_-`."""
-    body = _BODY.pack(_VERSION, bytes.fromhex(snapshot.store_id), snapshot.revision, snapshot.stamp)
+    return _encoded(snapshot.store_id, snapshot.revision, snapshot.stamp)
+
+
+@lru_cache(maxsize=_KEPT)
+def _encoded(store_id: str, revision: int, stamp: int) -> str:
+    body = _BODY.pack(_VERSION, bytes.fromhex(store_id), revision, stamp)
     text = urlsafe_b64encode(body + _CHECKSUM.pack(binascii.crc32(body)))
     return text.rstrip(b"=").decode("ascii")
 
