@@ -4,7 +4,8 @@
 Drive, finds for each kind of question how many a second it can answer (a closed loop, with more
 and more connections), then asks at 60 % of that rate at even distances (an open loop, measured from
 when each request was due). Server processor time is read from /proc. With `--bare` there is no
-engine behind HTTP, so that the figures are what HTTP alone costs.
+engine behind HTTP, so that the figures are what HTTP alone costs, and a row for what uvicorn alone
+costs at that moment.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ QUESTIONS = 20_000
 BATCHES = 50
 CONNECTIONS = (8, 32, 64)
 SHARE = 0.6
+YARDSTICK = "an empty answer of uvicorn alone"
 ALLOWED, DENIED = b'"decision":"allowed"', b'"decision":"denied"'
 
 
@@ -167,17 +169,17 @@ def _per_check(processor: float, outcome: Outcome, checks: int) -> float:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that is measured, as JSON has it."""
     drive = Drive(SIZES[arguments.size])
+    asked = list(workloads(drive))
     figures = []
+    if arguments.bare:
+        asked = [_unjudged(workload) for workload in asked[-2:]]
+        with bare(yardstick=True) as service, service.pinned():
+            figures.append(_measure(service, asked[0], arguments)._replace(workload=YARDSTICK))
     with ExitStack() as stack:
         service = stack.enter_context(bare() if arguments.bare else stonetown(arguments.workers))
         count = 0 if arguments.bare else service.fill(SCHEMA, drive.tuples())
         pinned = stack.enter_context(service.pinned())
-        for workload in workloads(drive):
-            if arguments.bare:
-                workload = workload._replace(  # noqa: PLW2901 - all is allowed there
-                    questions=[Question(one.request) for one in workload.questions]
-                )
-            figures.append(uvloop.run(measure(service, workload, arguments.seconds))._asdict())
+        figures += [_measure(service, workload, arguments) for workload in asked]
         memory = service.resident_megabytes()
     return {
         "machine": machine(),
@@ -185,8 +187,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "pinned": pinned,
         "tuples": count,
         "resident_megabytes": memory,
-        "figures": figures,
+        "figures": [figure._asdict() for figure in figures],
     }
+
+
+def _unjudged(workload: Workload) -> Workload:
+    """The same questions, whose answers are not looked at."""
+    return workload._replace(questions=[Question(one.request) for one in workload.questions])
+
+
+def _measure(service: Service, workload: Workload, arguments: argparse.Namespace) -> Figure:
+    return uvloop.run(measure(service, workload, arguments.seconds))
 
 
 def table(found: dict[str, Any]) -> Table:

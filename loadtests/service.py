@@ -91,11 +91,12 @@ def stonetown(workers: int) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def bare() -> Iterator[Service]:
-    """`loadtests.bare`: HTTP with nothing behind it."""
+def bare(*, yardstick: bool = False) -> Iterator[Service]:
+    """`loadtests.bare`: HTTP with nothing behind it, or uvicorn alone."""
     with listen("127.0.0.1", 0) as free:
         host, _, port = address_of(free).rpartition("//")[2].rpartition(":")
-    with _running([sys.executable, "-m", "loadtests.bare", port]) as process:
+    command = [sys.executable, "-m", "loadtests.bare", port]
+    with _running([*command, "yardstick"] if yardstick else command) as process:
         assert process.stdout is not None
         if not process.stdout.readline():
             raise NotServedError("loadtests.bare did not start; see above")
