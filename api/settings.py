@@ -125,6 +125,19 @@ class Settings(BaseSettings):
         default=True,
         description="Checks of an object see that object's own last acknowledged write",
     )
+    index: bool = Field(
+        default=True, description="Keep a copy of each store in use on this node, to read from"
+    )
+    index_dir: Path | None = Field(
+        default=None, description="Directory of the copies; absent: `index` in the data directory"
+    )
+    index_size: int = Field(
+        default=1 << 34, ge=1 << 20, le=1 << 46, description="Copy of one store at most"
+    )
+    index_stores: Count = Field(default=64, description="Stores of which there are copies at most")
+    index_unused_seconds: Seconds = Field(
+        default=3600.0, description="A copy that nobody read for this long is removed"
+    )
     history_window: Window = Field(
         default=timedelta(days=7),
         description="How long past snapshots can be read; `off`: for ever",

@@ -17,12 +17,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from pathlib import Path
 from queue import SimpleQueue
 
 import structlog
 import uvloop
 from prometheus_client import multiprocess
 
+from api.indexing import IndexerPlace, after_death, index_root
 from api.servers.account import Account
 from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
@@ -37,13 +39,21 @@ class Worker:
     """One serving process, as `Keeper` sees it."""
 
     def __init__(
-        self, number: int, listener: socket.socket, environment: Mapping[str, str], patience: float
+        self,
+        number: int,
+        listener: socket.socket,
+        environment: Mapping[str, str],
+        patience: float,
+        indexes: Path | None = None,
     ) -> None:
+        """`indexes` is the directory of the indexes that it reads."""
+        self._indexes = indexes
         self._number = number
         self._listener = listener
         self._environment = environment
         self._ready = -1
         self._before: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._patience = patience
         self.name = f"worker {number}"
         self.stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, patience),)
@@ -58,6 +68,7 @@ class Worker:
         if self._ready >= 0:
             os.close(self._ready)
         self.bury()
+        after_death(self._indexes, self._process)
         self._ready, tell = os.pipe()
         descriptors = (self._listener.fileno(), tell)
         try:
@@ -72,6 +83,7 @@ class Worker:
         finally:
             os.close(tell)
         self._before = process.pid
+        self._process = process
         return process
 
     def bury(self) -> None:
@@ -115,21 +127,31 @@ def run(
         "DATABASE_URL": place.database_url,
         "REDIS_URL": place.redis_url or "",
         "PROMETHEUS_MULTIPROC_DIR": metrics,
+        # Told in full, for the processes work in another directory.
+        "STONETOWN_INDEX_DIR": str(index_root(settings)),
     }
+    indexes = index_root(settings) if settings.index else None
     place.listener.listen(2048)
 
     def place_for(number: int) -> _Place:
-        return _Place(Worker(number, place.listener, shared, settings.stop_timeout + 5.0))
+        patience = settings.stop_timeout + 5.0
+        return _Place(Worker(number, place.listener, shared, patience, indexes))
 
     places = [place_for(number) for number in range(settings.workers)]
-    with ThreadPoolExecutor(len(places)) as pool:
+    indexer = IndexerPlace(settings, shared)
+    with ThreadPoolExecutor(len(places) + 1) as pool:
         try:
+            indexer.start()
             list(pool.map(_Place.start, places))
             ready()
             while orders.get() is Order.RELOAD:
                 _reload(places, place_for, orders)
         finally:
+            # Ours, too, or clients would wait on a socket that nobody accepts from any more.
+            place.listener.close()
+            ending = pool.submit(indexer.stop)
             list(pool.map(_Place.stop, places))
+            ending.result()
             shutil.rmtree(metrics, ignore_errors=True)
 
 

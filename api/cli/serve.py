@@ -96,7 +96,9 @@ def _serve(run: Run, settings: Settings, given: dict[str, Any], stack: ExitStack
         else:
             run.output.line(text)
 
-    if settings.workers == 1:
+    # With indexes even one worker is a process of its own: it is replaced if it dies of a damaged
+    # one, and nothing else dies with it.
+    if settings.workers == 1 and not settings.index:
         uvloop.run(serve_here(settings, place, ready))
         return
     orders: SimpleQueue[Order] = SimpleQueue()

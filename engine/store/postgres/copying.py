@@ -76,14 +76,18 @@ FROM relation_tuple WHERE {_LIVING} AND {_CONDITIONAL}
 class PostgresSource:
     """See `engine.index.build.Source`; over the database `dsn`.
 
-    Heads are read on a connection that is kept. `heard` is told the id of each store that a writer
-    announces on it, where there is no pooler between.
+    Heads are read on a connection that is kept.
     """
 
-    def __init__(self, dsn: str, heard: Callable[[str], None] = lambda _store_id: None) -> None:
+    def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._heard = heard
+        self._heard: Callable[[str], None] = lambda _store_id: None
         self._kept: asyncpg.Connection | None = None
+
+    def on_written(self, heard: Callable[[str], None]) -> None:
+        """Have `heard` told the id of each store that a writer announces to Postgres, if heads are
+        read without a pooler between."""
+        self._heard = heard
 
     async def heads(self, store_ids: Sequence[str]) -> dict[str, Head]:
         """See `Source.heads`. One call at a time."""
