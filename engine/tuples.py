@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from engine.errors import InvalidTuple
@@ -21,6 +22,9 @@ MAX_RELATION_BYTES = 64
 MAX_CAVEAT_BYTES = 256
 MAX_ID_BYTES = 1024
 MAX_IDENTITY_BYTES = 2500
+# Characters that two ids may have together whatever the names beside them: a name is bounded in
+# bytes, and a character takes four at most.
+_SURELY_SHORT = (MAX_IDENTITY_BYTES - 2 * MAX_TYPE_BYTES - 2 * MAX_RELATION_BYTES) // 4
 
 _NAME = re.compile(r"[^:#@\s\x00-\x1f\x7f]+")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9/_|\-=+.@:{}(),;!$&'*~%?^`<>\"\\\[\]]+")
@@ -110,13 +114,20 @@ def parse_time(text: str, field: str) -> datetime:
 
 def check_name(name: str, field: str, limit: int) -> str:
     """Return `name` if it may be a type, relation or caveat name; raises InvalidTuple."""
-    if not _NAME.fullmatch(name) or not _printable(name) or len(name.encode()) > limit:
+    # The limit first: what is remembered is then short.
+    if len(name) > limit or not _is_name(name) or len(name.encode()) > limit:
         raise InvalidTuple(
             f"`{_shown(name)}` is not a name",
             field=field,
             expected=f"1 to {limit} bytes of printable text without `:`, `#`, `@` or whitespace",
         )
     return name
+
+
+@lru_cache(maxsize=4096)
+def _is_name(text: str) -> bool:
+    """Whether a text could be a name. A schema has few, and every tuple bears four of them."""
+    return _NAME.fullmatch(text) is not None and _printable(text)
 
 
 def check_id(text: str, field: str) -> str:
@@ -205,6 +216,8 @@ def make_tuple(
     """
     check_name(relation, field, MAX_RELATION_BYTES)
     made = RelationTuple(object_, relation, subject, caveat, context, expires_at)
+    if len(object_.id) + len(subject.id) <= _SURELY_SHORT:
+        return made
     size = sum(len(part.encode()) for part in (*object_, relation, *subject))
     if size > MAX_IDENTITY_BYTES:
         raise InvalidTuple(

@@ -13,6 +13,8 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+import msgspec
+
 from api.asgi import Answer, read_chunks
 from api.calls import Call
 from api.errors import BodyTooLarge, DeadlinePassed, WriteDeadlinePassed, describe
@@ -30,17 +32,29 @@ from api.native.handlers import consistency_of
 from api.native.listing import body_of
 from api.native.overlay import overlay_of
 from api.native.streaming import Stream
-from engine.errors import EngineError, InvalidRequest
+from engine.errors import EngineError, InvalidRequest, InvalidTuple
 from engine.jsontext import parse_json
 from engine.requests import FULLY_CONSISTENT, MINIMIZE_LATENCY, ReadAnswer, WriteRequest
 from engine.store.protocol import TupleFilter, Update, UpdateOp
-from engine.tuples import RelationTuple
+from engine.tuples import RelationTuple, make_tuple, parse_object, parse_subject
 
 _NDJSON = re.compile(
     rb'application/(?:x-ndjson|jsonl|ndjson)(?:;\s*charset="?utf-8"?)?', re.IGNORECASE
 )
 _UPDATE = re.compile(r"updates\[(\d+)\]\.tuple(.*)", re.DOTALL)
 _YIELD_EVERY = 256
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A tuple without a caveat and without an end."""
+
+    object: str
+    relation: str
+    subject: str
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+_PLAIN_QUOTES = 12
 EXPORT_FIELDS = ("filter", "after", "consistency", "overlay")
 
 
@@ -61,14 +75,20 @@ async def import_tuples(call: Call) -> Answer:
         async for number, line in _lines(call):
             await work.line(number, line)
         await work.flush()
+        await work.settle()
     except EngineError as error:
+        # A batch that is still under way stands before what was refused, and tells first.
+        await work.settle()
         work.account(error)
         raise
+    finally:
+        work.abandon()
     return Answer(200, render.encode(await work.answer()))
 
 
 class _Import:
-    """One import under way: the batch that is filling, and what was acknowledged."""
+    """One import under way: the batch that is filling, the one before it, which is being written
+    meanwhile, and what was acknowledged."""
 
     def __init__(self, call: Call, op: UpdateOp) -> None:
         self._call = call
@@ -78,6 +98,7 @@ class _Import:
         self._batch: dict[Any, Update] = {}
         self._numbers: list[int] = []
         self._bytes = 0
+        self._writing: asyncio.Task[None] | None = None
 
     async def line(self, number: int, line: bytes) -> None:
         """Take one line. Raises what is wrong with it, with its number."""
@@ -85,18 +106,9 @@ class _Import:
             await asyncio.sleep(0)
         if not line.strip():
             return
-        problems = Problems()
-        value = problems.attempt(parse_json, line, f"line {number}")
-        if isinstance(value, dict) and ("complete" in value or "error" in value):
-            self._end_of_export(value, number)
+        item = _plain_tuple(line) or self._tuple(number, line)
+        if item is None:
             return
-        item = None
-        if value is not None or not problems.found:
-            item = decode_tuple(value, f"line {number}", problems)
-        if problems.found:
-            problems.found[0].extra["line"] = number
-            problems.raise_any()
-        assert item is not None
         if item.identity in self._batch:
             await self.flush()
         self._batch[item.identity] = Update(self._op, item)
@@ -106,6 +118,21 @@ class _Import:
         full = len(self._batch) >= settings.limit_import_batch
         if full or self._bytes >= settings.max_import_batch:
             await self.flush()
+
+    def _tuple(self, number: int, line: bytes) -> RelationTuple | None:
+        """The tuple of a line; None for the last line of an export."""
+        problems = Problems()
+        value = problems.attempt(parse_json, line, f"line {number}")
+        if isinstance(value, dict) and ("complete" in value or "error" in value):
+            self._end_of_export(value, number)
+            return None
+        item = None
+        if value is not None or not problems.found:
+            item = decode_tuple(value, f"line {number}", problems)
+        if problems.found:
+            problems.found[0].extra["line"] = number
+            problems.raise_any()
+        return item
 
     def _end_of_export(self, value: dict[str, Any], number: int) -> None:
         if value.get("complete") is not True:
@@ -117,31 +144,45 @@ class _Import:
             )
 
     async def flush(self) -> None:
-        """Write what is gathered, as one revision. Raises what the engine refuses, by line."""
-        if not self._batch:
-            return
-        request = WriteRequest(list(self._batch.values()), actor=self._call.principal.name)
+        """Begin to write what is gathered, as one revision, once the batch before is written.
+
+        Raises what the engine refuses of that one, by line.
+        """
+        await self.settle()
+        if self._batch:
+            batch = (list(self._batch.values()), list(self._numbers))
+            self._writing = asyncio.create_task(self._write(*batch))
+            self._batch.clear()
+            self._numbers.clear()
+            self._bytes = 0
+
+    async def settle(self) -> None:
+        """Wait until the batch under way is written. Raises what the engine refuses, by line."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    def abandon(self) -> None:
+        """Wait no longer for a batch under way: whoever sent it is gone."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing.add_done_callback(_retrieve)
+
+    async def _write(self, updates: list[Update], numbers: list[int]) -> None:
+        request = WriteRequest(updates, actor=self._call.principal.name)
         try:
             async with asyncio.timeout(self._call.settings.import_deadline):
                 answer = await self._call.engine.import_batch(self._call.store, request)
         except TimeoutError:
-            raise WriteDeadlinePassed("a batch took longer than the deadline") from None
+            error = WriteDeadlinePassed("a batch took longer than the deadline")
+            self.account(error)
+            raise error from None
         except EngineError as error:
-            self._place(error)
+            _place(error, numbers)
+            self.account(error)
             raise
-        self._imported += len(self._batch)
+        self._imported += len(updates)
         self._zookie = answer.zookie
-        self._batch.clear()
-        self._numbers.clear()
-        self._bytes = 0
-
-    def _place(self, error: EngineError) -> None:
-        """Name the line of the import where the engine named the update of the batch."""
-        match = _UPDATE.fullmatch(error.field)
-        if match is not None:
-            number = self._numbers[int(match[1])]
-            error.extra["line"] = number
-            error.field = f"line {number}{match[2]}"
 
     def account(self, error: EngineError) -> None:
         """Add to an error what was imported before it."""
@@ -158,6 +199,37 @@ class _Import:
             )
             self._zookie = page.zookie
         return {"imported": self._imported, "zookie": self._zookie}
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Ask for an error that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _place(error: EngineError, numbers: list[int]) -> None:
+    """Name the line of the import where the engine named the update of the batch."""
+    match = _UPDATE.fullmatch(error.field)
+    if match is not None:
+        number = numbers[int(match[1])]
+        error.extra["line"] = number
+        error.field = f"line {number}{match[2]}"
+
+
+def _plain_tuple(line: bytes) -> RelationTuple | None:
+    """The tuple of an ordinary line, at several times the speed; None for any other line.
+
+    Ordinary means: these three members and no others, without escapes. The fast parser reads over
+    a member that stands twice, but then the line has more than twelve quotes.
+    """
+    if b"\\" in line or line.count(b'"') != _PLAIN_QUOTES:
+        return None
+    try:
+        plain = _PLAIN.decode(line)
+        object_, subject = parse_object(plain.object), parse_subject(plain.subject)
+        return make_tuple(object_, plain.relation, subject)
+    except (msgspec.MsgspecError, UnicodeError, InvalidTuple):
+        return None
 
 
 async def _lines(call: Call) -> AsyncIterator[tuple[int, bytes]]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from api.native.decode import Problems, decode_tuple
+from api.native.transfer import _plain_tuple
+from engine.jsontext import parse_json
 from tests.api.serving import NDJSON, STORE, PausingStorage, Served, serving
 
 
@@ -21,6 +26,10 @@ async def import_(served: Served, body: bytes, query: str = "") -> Any:
 
 def line(n: int, relation: str = "viewer") -> bytes:
     return b'"document:%05d#%s@user:ann"\n' % (n, relation.encode())
+
+
+def _object(object_: str, subject: str) -> str:
+    return json.dumps({"object": object_, "relation": "viewer", "subject": subject})
 
 
 async def test_an_import_takes_both_forms_and_tells_how_many(served: Served) -> None:
@@ -192,3 +201,54 @@ async def test_an_export_in_a_body_refuses_what_is_wrong(served: Served) -> None
         told = response.json()
         assert (response.status_code, told["code"], told["field"]) == (400, code, field), told
     assert (await served.http.post(f"{STORE}/export")).status_code == 415
+
+
+async def test_a_refused_batch_is_told_before_a_wrong_line_after_it() -> None:
+    """The batch is written while the lines after it are read."""
+    wrong = b'"document:4#owns@user:ann"\n'
+    async with serving(limit_import_batch=2) as served:
+        body = line(1) + line(2) + line(3) + wrong + b"no tuple\n"
+        problem = (await import_(served, body)).json()
+        assert (problem["code"], problem["line"], problem["imported"]) == ("unknown_relation", 4, 2)
+        body = line(3) + line(4) + line(5) + b"no tuple\n"
+        problem = (await import_(served, body)).json()
+        assert (problem["line"], problem["imported"]) == (4, 2)
+        assert len(await lines(served)) == 4 + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"object":"document:1","relation":"viewer","subject":"user:ann"}',
+        '{ "subject" : "group:a#member" , "relation":"viewer","object":"document:1"} ',
+        '{"object":"document:1","relation":"viewer","subject":"user:*"}',
+        '{"object":"document:\u00e9","relation":"viewer","subject":"user:\u65e5"}',
+        '{"object":"document:1","object":"document:2","relation":"viewer","subject":"user:a"}',
+        '{"object":"document:1","relation":"viewer","subject":"user:a","caveat":null}',
+        '{"object":"document:1","relation":"viewer"}',
+        '{"object":"document:1","relation":"vie wer","subject":"user:a"}',
+        '{"object":"document:*","relation":"viewer","subject":"user:a"}',
+        '{"object":"document:\\u0031","relation":"viewer","subject":"user:a"}',
+        '{"object":"document:\u200b","relation":"viewer","subject":"user:a"}',
+        '{"object":"document:1","relation":"viewer","subject":"user:a"} x',
+        '{"object":"document:1","relation":"viewer","subject":"user:a","expires_at":"2999-01-01"}',
+        _object(f"{'t' * 255}:1", "user:a"),
+        _object(f"d:{'x' * 1024}", "user:" + "\u00e9" * 512),
+        _object(f"{'t' * 254}:{'x' * 1024}", f"{'u' * 254}:{'y' * 1000}"),
+        '"document:1#viewer@user:a"',
+        "{}",
+    ],
+)
+def test_the_short_way_of_a_line_is_that_of_any_line(text: str) -> None:
+    problems = Problems()
+    value = problems.attempt(parse_json, text.encode(), "line 1")
+    expected = None if problems.found else decode_tuple(value, "line 1", problems)
+    short = _plain_tuple(text.encode())
+    assert short in (expected, None)
+    if text.startswith(('{"object":"document:1","relation":"viewer","subject"', '{ "subject"')):
+        plain = (
+            value is not None
+            and expected is not None
+            and not {"caveat", "expires_at"} & value.keys()
+        )
+        assert (short is not None) is plain
