@@ -35,13 +35,16 @@ LABEL org.opencontainers.image.title="stonetown" \
     org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --system --gid 10001 stonetown \
     && useradd --system --uid 10001 --gid stonetown --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin stonetown
+        --shell /usr/sbin/nologin stonetown \
+    && install --directory --owner=stonetown --group=stonetown --mode=0700 /var/lib/stonetown
 COPY --from=build /opt/stonetown /opt/stonetown
 ENV PATH=/opt/stonetown/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     # Listening beyond the container needs STONETOWN_API_KEYS; without, the server does not start.
     STONETOWN_HOST=0.0.0.0 \
+    # A copy of what is asked about. On a disk, not in memory: mount a volume there.
+    STONETOWN_INDEX_DIR=/var/lib/stonetown/index \
     STONETOWN_PORT=8080
 USER 10001:10001
 WORKDIR /tmp
