@@ -86,7 +86,7 @@ def stonetown(workers: int) -> Iterator[Service]:
             if not line:
                 raise NotServedError("stonetown serve did not start; see above")
             host, _, port = json.loads(line)["url"].rpartition("//")[2].rpartition(":")
-            pids = _children(process.pid) if workers > 1 else [process.pid]
+            pids = _children(process.pid)
             yield Service((host, int(port)), pids)
 
 
