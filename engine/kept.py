@@ -23,14 +23,18 @@ class Kept(Generic[_Item]):
     """Items of lists that are being paged through, of up to `room` altogether."""
 
     def __init__(self, room: int) -> None:
-        self._left = room
+        self._room = self._left = room
         self._items: OrderedDict[Key, tuple[_Item, int]] = OrderedDict()
 
     def keep(self, key: Key, item: _Item, size: int) -> None:
-        """Keep an item instead of the one before; others go, the longest unused first."""
+        """Keep an item instead of the one before, unless it is larger than all the room; others
+        go, the longest unused first."""
         _, before = self._items.pop(key, (None, 0))
+        self._left += before
+        if size > self._room:
+            return
         self._items[key] = (item, size)
-        self._left += before - size
+        self._left -= size
         while self._left < 0:
             _, (_, dropped) = self._items.popitem(last=False)
             self._left += dropped
