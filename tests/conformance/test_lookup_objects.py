@@ -105,7 +105,7 @@ async def compare_all(
 
 def most(engine: Engine) -> int:
     """How many questions are asked of a store: over a network they take longer."""
-    return 150 if isinstance(engine.storage, MemoryStorage) else 25
+    return 40 if isinstance(engine.storage, MemoryStorage) else 25
 
 
 @pytest.mark.parametrize("file", FILES)

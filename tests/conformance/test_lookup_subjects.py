@@ -153,7 +153,7 @@ def contexts(file: ValidationFile) -> list[Mapping[str, Any]]:
 
 def most(engine: Engine) -> int:
     """How many questions are asked of a store: over a network they take longer."""
-    return 200 if isinstance(engine.storage, MemoryStorage) else 25
+    return 40 if isinstance(engine.storage, MemoryStorage) else 25
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -1,4 +1,7 @@
-"""Lookups of objects against the oracle, in random worlds."""
+"""Lookups of objects against the oracle, in random worlds with contextual tuples.
+
+`tests/crosscheck` does so with overlays, and with more worlds.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ def assert_varied(tally: Counter[str], least: int) -> None:
         assert tally[kind] >= least, tally
 
 
-@pytest.mark.parametrize("first", range(0, 200, 50))
+@pytest.mark.parametrize("first", range(0, 60, 20))
 async def test_a_list_is_what_checks_say(first: int) -> None:
     tally: Counter[str] = Counter()
-    await compare_seeds(MemoryStorage(), range(first, first + 50), tally, 5)
-    assert_varied(tally, 20)
+    await compare_seeds(MemoryStorage(), range(first, first + 20), tally, 5)
+    assert_varied(tally, 5)
 
 
 async def test_a_list_from_postgres_is_what_checks_say(fresh_database: str) -> None:

@@ -1,4 +1,7 @@
-"""Lookups of subjects against the oracle, in random worlds."""
+"""Lookups of subjects against the oracle, in random worlds with contextual tuples.
+
+`tests/crosscheck` does so with overlays, and with more worlds.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +40,16 @@ def assert_varied(tally: Counter[str], least: int) -> None:
         assert tally[kind] >= least, tally
 
 
-@pytest.mark.parametrize("first", range(0, 200, 50))
+@pytest.mark.parametrize("first", range(0, 60, 20))
 async def test_a_list_is_what_checks_say(first: int) -> None:
     tally: Counter[str] = Counter()
-    await compare_seeds(MemoryStorage(), range(first, first + 50), tally, 8)
-    assert_varied(tally, 20)
+    await compare_seeds(MemoryStorage(), range(first, first + 20), tally, 8)
+    assert_varied(tally, 5)
 
 
 async def test_a_list_from_postgres_is_what_checks_say(fresh_database: str) -> None:
     storage = await PostgresStorage.connect(fresh_database)
     tally: Counter[str] = Counter()
-    await compare_seeds(storage, range(1000, 1030), tally, 4)
+    await compare_seeds(storage, range(1000, 1015), tally, 4)
     await storage.close()
     assert_varied(tally, 5)
