@@ -70,7 +70,7 @@ def questions() -> Iterator[Question]:
             objects = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
             yield Question(f"objects, {relation}", size, objects)
     wide = LookupObjects(("document",), "view", Subject("user", "wide"))
-    yield Question("objects, view, by as many folders", WIDE, wide)
+    yield Question("objects, view, wide", WIDE, wide)
     for relation in ("view", "read", "both"):
         for size in SIZES if relation != "both" else SIZES[:-1]:
             subjects = LookupSubjects(Object("document", f"s{size}"), relation, "user")
