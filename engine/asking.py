@@ -17,6 +17,7 @@ from engine.plan import Plan
 from engine.reader import Reader
 from engine.requests import Check, Overlay
 from engine.schemas import CompiledSchema
+from engine.sight import Asked, NearReader
 from engine.store.overlay import OverlayReader
 from engine.tuples import WILDCARD, RelationTuple, Subject
 from engine.write import check_count, check_size, checked_tuple
@@ -88,9 +89,17 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
     if sees_at_once(plan, check.object.id, check.subject, ground.reader, budget):
         return ALLOWED
     bound = ground.compiled.caveats.bind(check.context)
-    evaluation = Evaluation(check.subject, bound, ground.now)
+    closed, asked = None, None
+    near = ground.reader if isinstance(ground.reader, NearReader) else None
+    if near is not None:
+        entrances = ground.compiled.entrances(plan.form)
+        asked = Asked(check.subject, entrances, (check.object.type, check.relation))
+        closed = near.closure(asked)
+    evaluation = Evaluation(check.subject, bound, ground.now, closed=closed)
     root = evaluation.ask(plan, check.object.id)
     await evaluate((evaluation,), ground.reader, budget)
+    if near is not None and asked is not None and closed is None:
+        near.walked(asked, evaluation.size)
     return decision_of(root)
 
 

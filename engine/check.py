@@ -47,7 +47,7 @@ from engine.plan import (
     Walk,
 )
 from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
-from engine.sight import Fetched, NearReader, Sight, Sights
+from engine.sight import Closed, Fetched, NearReader, Sight, Sights
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
@@ -87,7 +87,8 @@ class Budget:
 class Evaluation:
     """Decides goals for one subject, at one `now`, with one bound caveat context.
 
-    `known` tells the goals that have been found to be allowed before, which are not read again.
+    `known` tells the goals that have been found to be allowed before, which are not read again,
+    and `closed` what else is known of goals without reading.
     Not promised: which goals are read when a part of them decides the roots.
     """
 
@@ -97,11 +98,13 @@ class Evaluation:
         bound: Bound,
         now: datetime,
         known: Callable[[Plan, str], bool] | None = None,
+        closed: Closed | None = None,
     ) -> None:
         self.subject = subject
         self._bound = bound
         self._now = now
         self._known = known
+        self._closed = closed
         self._formula = Formula()
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
@@ -112,6 +115,11 @@ class Evaluation:
         self._roots.append(root)
         self._formula.want(root)
         return root
+
+    @property
+    def size(self) -> int:
+        """How many goals there are."""
+        return len(self._goals)
 
     def settled(self) -> bool:
         """Whether every root is decided, or there is nothing left to read."""
@@ -194,6 +202,8 @@ class Evaluation:
             node.label = key
             if self._known is not None and self._known(plan, object_id):
                 node.value = ALLOWED
+            elif self._closed is not None:
+                node.value = self._closed.value(plan, object_id)
         return node
 
     def _value(self, step: Step, object_id: str, sight: Sight) -> Value:

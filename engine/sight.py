@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, Protocol
 
+from engine.entrances import Entrances, Place
 from engine.plan import Plan
 from engine.reader import Edge
 from engine.tuples import Subject
@@ -61,6 +62,27 @@ class Fetched:
         return found
 
 
+class Closed(Protocol):
+    """What a subject is known to be a member of, and what not, without looking."""
+
+    def value(self, plan: Plan, object_id: str) -> int | None:
+        """`engine.formula.ALLOWED` or `DENIED`; None if only a look can tell."""
+        ...
+
+    def members(self, plan: Plan) -> Collection[str] | None:
+        """All objects of which the subject is a member under a plan; None if that is not known."""
+        ...
+
+
+class Asked(NamedTuple):
+    """What a closure is for: the subject, and the place whose members are asked for, in the
+    entrances of one schema."""
+
+    subject: Subject
+    entrances: Entrances
+    place: Place
+
+
 class NearReader(ABC):
     """A reader that may have its tuples at hand, so that each is read when it is asked for."""
 
@@ -74,3 +96,11 @@ class NearReader(ABC):
     def lost(self, error: Exception) -> bool:
         """Whether an error that a sight raised means that the tuples are not at hand any more.
         Nothing was seen wrongly by then, and `sights` may be asked for again."""
+
+    @abstractmethod
+    def closure(self, asked: Asked) -> Closed | None:
+        """What is known beforehand, at the reader's snapshot."""
+
+    @abstractmethod
+    def walked(self, asked: Asked, goals: int) -> None:
+        """Take note that `goals` goals were walked for want of a closure."""

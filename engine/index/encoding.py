@@ -104,6 +104,11 @@ class Access(NamedTuple):
     plain: bytes | None
     conditional: bytes | None
 
+    @property
+    def form(self) -> bytes:
+        """The code of the plain form, whether there was ever such a tuple or not."""
+        return plain_of(self.plain or self.conditional or b"")
+
 
 class Places(NamedTuple):
     """Where the tuples lie that a plan's probes and scans ask for; `wildcard` says that a probe is

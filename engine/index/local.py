@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import lmdb
 
 from engine.cache.shared import Lru
+from engine.index.closure import Closure, Closures
 from engine.index.encoding import Names
 from engine.index.files import (
     Held,
@@ -25,7 +26,7 @@ from engine.index.files import (
 from engine.index.reader import IndexReader, View
 from engine.index.status import Status, refused
 from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
-from engine.sight import NearReader, Sights
+from engine.sight import Asked, NearReader, Sights
 from engine.store.protocol import Snapshot
 
 _log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class _Store:
         self._names: Names | None = None
         self._at = -1
         self._held: Held | None = None
+        self.closures: Closures | None = None
 
     def shown(self) -> Shown | None:
         status = self._current()
@@ -128,13 +130,13 @@ class _Store:
         if snapshot.revision == held.head.revision:
             if snapshot.stamp != held.head.stamp:
                 return None
-            return View(self._tables, transaction, self._names, None)
+            return View(self._tables, transaction, self._names, held, None)
         if not held.oldest <= snapshot.revision < held.head.revision:
             return None
         raw = transaction.get(revision_key(snapshot.revision), db=self._tables.revisions)
         if raw is None or unpack_snapshot(snapshot.store_id, snapshot.revision, raw) != snapshot:
             return None
-        return View(self._tables, transaction, self._names, snapshot.revision)
+        return View(self._tables, transaction, self._names, held, snapshot.revision)
 
     def distrust(self, error: Exception) -> None:
         """Use this generation no more, and have it built again."""
@@ -187,6 +189,7 @@ class _Store:
             self._refused = generation
             return
         self._tables, self._generation = tables, generation
+        self.closures = Closures(tables)
 
     def _begin(self) -> tuple[Any, Held] | None:
         """A transaction, and what it shows."""
@@ -208,7 +211,7 @@ class _Store:
 
     def _let_go(self) -> None:
         """Forget the open generation. Views that are still held keep it open until they end."""
-        self._tables = self._names = self._held = None
+        self._tables = self._names = self._held = self.closures = None
         self._generation, self._at = 0, -1
 
 
@@ -218,13 +221,14 @@ class NodeReader(NearReader):
     See `engine.reader.ReverseReader`.
     """
 
-    __slots__ = ("_born", "_otherwise", "_reader", "_snapshot", "_store")
+    __slots__ = ("_born", "_closures", "_otherwise", "_reader", "_snapshot", "_store")
 
     def __init__(self, store: _Store, snapshot: Snapshot, otherwise: ReverseReader) -> None:
         self._store = store
         self._snapshot = snapshot
         self._otherwise = otherwise
         self._reader: IndexReader | None = None
+        self._closures: Closures | None = None
         self._born = float("-inf")
 
     def local(self) -> IndexReader | None:
@@ -235,6 +239,7 @@ class NodeReader(NearReader):
             view = self._store.view(self._snapshot)
             if view is not None:
                 self._reader, self._born = IndexReader(view), now
+                self._closures = self._store.closures if view.is_newest else None
         return self._reader
 
     def distrust(self, error: Exception) -> None:
@@ -246,6 +251,27 @@ class NodeReader(NearReader):
         """See `engine.sight.NearReader`."""
         local = self.local()
         return None if local is None else local.sights(limit)
+
+    def closure(self, asked: Asked) -> Closure | None:
+        """See `engine.sight.NearReader`."""
+        local, closures = self.local(), self._closures
+        if local is None or closures is None:
+            return None
+        try:
+            return closures.of(asked, local.view.held, local.view.transaction)
+        except _FAULTS as error:
+            self.distrust(error)
+            return None
+
+    def walked(self, asked: Asked, goals: int) -> None:
+        """See `engine.sight.NearReader`."""
+        local, closures = self.local(), self._closures
+        if local is None or closures is None:
+            return
+        try:
+            closures.walked(asked, goals, local.view)
+        except _FAULTS as error:
+            self.distrust(error)
 
     def lost(self, error: Exception) -> bool:
         """See `engine.sight.NearReader`."""

@@ -22,7 +22,7 @@ from engine.index.encoding import (
     plain_of,
     unpack_condition,
 )
-from engine.index.files import IndexDamagedError, Tables, revision_key
+from engine.index.files import Held, IndexDamagedError, Tables, revision_key
 from engine.plan import Plan
 from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
 from engine.sight import Sights
@@ -40,8 +40,11 @@ class View:
     `undo` is the revision to read at if it is older than what the transaction shows, else None.
     """
 
-    def __init__(self, tables: Tables, transaction: Any, names: Names, undo: int | None) -> None:
+    def __init__(
+        self, tables: Tables, transaction: Any, names: Names, held: Held, undo: int | None
+    ) -> None:
         self.names = names
+        self.held = held
         self._tables = tables
         self._transaction = transaction
         self._forward = transaction.cursor(tables.forward)
@@ -62,7 +65,7 @@ class View:
         """The tuple of two packed ids; `subject` is the subject that `subject_id` packs."""
         key = access.relation + object_id
         if self._undo is not None:
-            form = plain_of(access.plain or access.conditional or b"")
+            form = access.form
             noted = self._noted(FORWARD + key).get(form + subject_id)
             if noted is not None:
                 return self._as_before(noted, key, form, subject_id, subject)
@@ -111,7 +114,7 @@ class View:
         if access is None:
             return []
         subject_id = packed(scan.subject_id)
-        form = plain_of(access.plain or access.conditional or b"")
+        form = access.form
         noted: dict[bytes, bytes] = {}
         if self._undo is not None:
             noted = self._noted(REVERSE + form + access.relation + subject_id)
@@ -137,6 +140,28 @@ class View:
         edges = [edge for edge in found.values() if edge.object_id > scan.after]
         edges.sort()
         return edges[:most]
+
+    def reached_from(self, access: Access, subject_id: bytes, most: int) -> tuple[list[str], bool]:
+        """The objects of up to `most` and one plain tuples of a subject, by a packed id; and
+        whether there are conditional ones. Only of the newest revision."""
+        assert self._undo is None  # the notes are not looked at
+        rest = access.relation + subject_id
+        cursor = self._transaction.cursor(self._tables.reverse)
+        found: list[str] = []
+        if access.plain is not None and cursor.set_key(access.plain + rest):
+            found = [self._text(value) for value in islice(cursor.iternext_dup(), most + 1)]
+        others = access.conditional is not None and cursor.set_key(access.conditional + rest)
+        return found, others
+
+    @property
+    def transaction(self) -> Any:
+        """What this reads in."""
+        return self._transaction
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether this shows the newest revision of the index."""
+        return self._undo is None
 
     def _values(self, key: bytes, only_usersets: bool, most: int) -> Sequence[bytes]:
         cursor = self._forward

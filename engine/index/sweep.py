@@ -23,7 +23,7 @@ from engine.index.encoding import (
     is_cut,
     packed,
 )
-from engine.index.files import IndexDamagedError, Tables, read_held
+from engine.index.files import Held, IndexDamagedError, Tables, read_held
 from engine.index.reader import View
 from engine.reader import Edge, Probe
 from engine.store.protocol import Snapshot, Storage, TupleFilter
@@ -63,7 +63,7 @@ class Sweep:
             held = read_held(transaction, store_id)
             if held is None:
                 raise IndexDamagedError("it holds nothing")
-            state = _State(tables, transaction, writer.names)
+            state = _State(tables, transaction, writer.names, held)
             await self._stored(state, held.head, count)
             await self._by_object(state, held.head, count)
             self._by_subject(state, count)
@@ -106,9 +106,9 @@ _PLAIN = Condition("", "", None)
 class _State:
     """An index as one transaction shows it."""
 
-    def __init__(self, tables: Tables, transaction: Any, names: Names) -> None:
+    def __init__(self, tables: Tables, transaction: Any, names: Names, held: Held) -> None:
         self.tables = tables
-        self.view = View(tables, transaction, names, None)
+        self.view = View(tables, transaction, names, held, None)
         self.forward = transaction.cursor(tables.forward)
         self._reverse = transaction.cursor(tables.reverse)
         self._transaction = transaction
