@@ -1,4 +1,7 @@
-"""Explanations in random worlds: proofs verify, premises are needed, ways to yes work."""
+"""Explanations in random worlds: proofs verify, premises are needed, ways to yes work.
+
+`tests/crosscheck` holds more of them to it, with overlays and on Postgres, and takes away more.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from engine.verify.claims import tuple_of
 from engine.write import checked_tuple
 from tests.explain.asking import GENEROUS, PROOFS_ONLY, Explained, decide, explained, prepared
 
-SEEDS = [range(start, start + 50) for start in range(0, 300, 50)]
+SEEDS = [range(start, start + 50) for start in (0, 50)]
 
 
 def problems_of(one: Explained, tuples: list[RelationTuple] | None = None) -> list[str]:
@@ -67,7 +70,7 @@ async def test_goals_that_are_denied_together_rest_on_no_absence_of_each_other()
         assert problems_of(one) == [], one.question
 
 
-@pytest.mark.parametrize("seeds", SEEDS[:2], ids=str)
+@pytest.mark.parametrize("seeds", SEEDS[:1], ids=str)
 async def test_every_way_to_yes_is_one_and_none_of_its_parts(seeds: range) -> None:
     tally: Counter[str] = Counter()
     wrong = []
