@@ -1,14 +1,14 @@
 # The ways into the project. Needs make, sh, and Python 3.11 or newer with its venv module.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench load fuzz lock format
+.PHONY: help serve test check bench load fuzz crosscheck lock format
 
 BIN := .venv/bin
 # What tests print about themselves; `make test ARGS="tests/engine -x"` runs a part.
 ARGS ?=
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: ## Start the server: http://127.0.0.1:8080; honours DATABASE_URL, REDIS_URL, STONETOWN_*
 	@scripts/venv.sh app
@@ -39,6 +39,10 @@ load: ## Measure a server of its own over HTTP: requests a second, and times at 
 fuzz: ## Compare a million random checks with the reference evaluator
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+crosscheck: ## Hold every question against a check of everything, on memory and on Postgres
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.crosscheck $(ARGS)
 
 lock: ## Resolve the requirements again; ARGS=--upgrade takes newer versions
 	@scripts/venv.sh dev
