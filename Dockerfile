@@ -36,7 +36,7 @@ LABEL org.opencontainers.image.title="stonetown" \
 RUN groupadd --system --gid 10001 stonetown \
     && useradd --system --uid 10001 --gid stonetown --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin stonetown \
-    && install --directory --owner=stonetown --group=stonetown --mode=0700 /var/lib/stonetown
+    && mkdir --mode=0700 /var/lib/stonetown && chown stonetown:stonetown /var/lib/stonetown
 COPY --from=build /opt/stonetown /opt/stonetown
 ENV PATH=/opt/stonetown/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

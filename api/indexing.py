@@ -58,11 +58,11 @@ def local_indexes(settings: Settings) -> LocalIndexes | None:
         return None
 
 
-def after_death(root: Path | None, process: subprocess.Popen[bytes] | None) -> None:
-    """Have the indexes under `root` built again if the process ended as one does whose index is
-    damaged."""
-    if root is not None and process is not None and process.poll() in _FATAL:
-        _log.error("a process died of its memory; indexes are built again", pid=process.pid)
+def after_death(root: Path | None, pid: int, status: int | None) -> None:
+    """Have the indexes under `root` built again if a process ended as one does whose index is
+    damaged; `status` is its exit status."""
+    if root is not None and status in _FATAL:
+        _log.error("a process died of its memory; indexes are built again", pid=pid)
         refuse_all(root)
 
 
@@ -82,7 +82,8 @@ class IndexerServer:
         """Start the process; it tells that it runs by a byte in a pipe."""
         if self._ready >= 0:
             os.close(self._ready)
-        after_death(self._root, self._process)
+        if self._process is not None:
+            after_death(self._root, self._process.pid, self._process.poll())
         self._ready, tell = os.pipe()
         try:
             self._process = spawn(

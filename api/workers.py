@@ -68,7 +68,8 @@ class Worker:
         if self._ready >= 0:
             os.close(self._ready)
         self.bury()
-        after_death(self._indexes, self._process)
+        if self._process is not None:
+            after_death(self._indexes, self._process.pid, self._process.poll())
         self._ready, tell = os.pipe()
         descriptors = (self._listener.fileno(), tell)
         try:
