@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.check import Budget, Evaluation, decided, evaluate, sees_at_once
+from engine.budget import Budget
+from engine.check import Evaluation, begin, decided, evaluate
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
 from engine.formula import Node, decision_of
@@ -17,13 +18,17 @@ from engine.plan import Plan
 from engine.reader import Reader
 from engine.requests import Check, Overlay
 from engine.schemas import CompiledSchema
-from engine.sight import Asked, NearReader
+from engine.sight import Asked, Closed, NearReader
 from engine.store.overlay import OverlayReader
 from engine.tuples import WILDCARD, RelationTuple, Subject
 from engine.write import check_count, check_size, checked_tuple
 
 NO_OVERLAY = Overlay()
 _QUESTIONS = 10_000
+_MANY = 16
+"""Checks of one subject for which it is worth finding out beforehand what it reaches."""
+_DECISIONS = (DENIED, ALLOWED)
+"""The decisions of the formula's values 0 and 1."""
 _NOT_ASKED = "not asked yet"
 
 
@@ -50,28 +55,42 @@ async def answer(
     goal; evaluations without contextual tuples read together. `field` is the path of the checks
     in the request, "" for a single one. Raises what the reader raises.
     """
-    results: list[Decision | EngineError] = [DENIED] * len(checks)
+    results: list[Decision | EngineError | None] = [None] * len(checks)
     asked: dict[tuple[object, ...], _Group] = {}
     for index, check in enumerate(checks):
         path = f"{field}[{index}]." if field else ""
         try:
             plan = _plan(ground, check, path)
-            group = _group(ground, check, asked, path)
-            if plan is not None:
-                root = group.evaluation.ask(plan, check.object.id)
-                group.roots.append((index, root))
+            group = _group(ground, check, plan, asked, path)
+            if plan is None:
+                results[index] = DENIED
+            else:
+                group.asked.append((index, plan, check.object.id))
         except EngineError as error:
             results[index] = error
     stopped: BudgetExceeded | None = None
     try:
-        await _evaluate(list(asked.values()), ground, budget)
+        for group in asked.values():
+            await group.begin(ground, results, budget)
+        await _evaluate([group for group in asked.values() if group.roots], ground, budget)
     except BudgetExceeded as error:
         stopped = error
     for group in asked.values():
+        group.end()
         for index, root in group.roots:
-            undecided = root.value is None and stopped is not None
-            results[index] = stopped if undecided and stopped else decided(root)
-    return results
+            if root.value is not None or stopped is None:
+                results[index] = decided(root)
+    return [_certain(result, stopped) for result in results]
+
+
+def _certain(
+    result: Decision | EngineError | None, stopped: BudgetExceeded | None
+) -> Decision | EngineError:
+    """The result, or what kept it from being found. Nothing is decided by running out."""
+    if result is not None:
+        return result
+    assert stopped is not None  # or everything has a result
+    return stopped
 
 
 async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
@@ -85,22 +104,42 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
     checked_context(ground, check.context, "context")
     if plan is None:
         return DENIED
-    budget.check_time()
-    if sees_at_once(plan, check.object.id, check.subject, ground.reader, budget):
-        return ALLOWED
     bound = ground.compiled.caveats.bind(check.context)
-    closed, asked = None, None
-    near = ground.reader if isinstance(ground.reader, NearReader) else None
-    if near is not None:
-        entrances = ground.compiled.entrances(plan.form)
-        asked = Asked(check.subject, entrances, (check.object.type, check.relation))
-        closed = near.closure(asked)
-    evaluation = Evaluation(check.subject, bound, ground.now, closed=closed)
-    root = evaluation.ask(plan, check.object.id)
+    closing = _Closing(ground, check, plan)
+    evaluation = Evaluation(check.subject, bound, ground.now, find=closing.find)
+    (value,) = await begin(evaluation, ((plan, check.object.id),), ground.reader, budget)
+    if isinstance(value, int):
+        return _DECISIONS[value]
     await evaluate((evaluation,), ground.reader, budget)
-    if near is not None and asked is not None and closed is None:
-        near.walked(asked, evaluation.size)
-    return decision_of(root)
+    closing.walked(evaluation.size)
+    return decision_of(value)
+
+
+class _Closing:
+    """What may be known beforehand of the subject of checks, for those like `check`."""
+
+    def __init__(self, ground: Ground, check: Check, plan: Plan) -> None:
+        self._near = ground.reader if isinstance(ground.reader, NearReader) else None
+        self._ground = ground
+        self._check = check
+        self._plan = plan
+        self._found: Closed | None = None
+        self._asked: Asked | None = None
+
+    def find(self) -> Closed | None:
+        """What is known, if anything."""
+        if self._near is not None:
+            check = self._check
+            entrances = self._ground.compiled.entrances(self._plan.form)
+            place = (check.object.type, check.relation)
+            self._asked = Asked(check.subject, entrances, place)
+            self._found = self._near.closure(self._asked)
+        return self._found
+
+    def walked(self, goals: int) -> None:
+        """Take note of what it cost that nothing was known."""
+        if self._near is not None and self._asked is not None and self._found is None:
+            self._near.walked(self._asked, goals)
 
 
 def _plan(ground: Ground, check: Check, path: str) -> Plan | None:
@@ -122,14 +161,43 @@ def _plan(ground: Ground, check: Check, path: str) -> Plan | None:
 class _Group:
     """Checks that share one evaluation."""
 
-    def __init__(self, evaluation: Evaluation, overlay: tuple[RelationTuple, ...]) -> None:
+    def __init__(
+        self, evaluation: Evaluation, closing: _Closing | None, overlay: tuple[RelationTuple, ...]
+    ) -> None:
         self.evaluation = evaluation
         self.overlay = overlay
+        self.asked: list[tuple[int, Plan, str]] = []
         self.roots: list[tuple[int, Node]] = []
+        self._closing = closing
+
+    async def begin(
+        self, ground: Ground, results: list[Decision | EngineError | None], budget: Budget
+    ) -> None:
+        """Ask all that was asked; what is not decided by that becomes a root."""
+        reader = OverlayReader(ground.reader, self.overlay) if self.overlay else ground.reader
+        if self._closing is not None and len(self.asked) >= _MANY:
+            self._closing.find()
+            self._closing.walked(len(self.asked))
+        asked = [(plan, id_) for _, plan, id_ in self.asked]
+        values = await begin(self.evaluation, asked, reader, budget)
+        for (index, _, _), value in zip(self.asked, values, strict=True):
+            if isinstance(value, int):
+                results[index] = _DECISIONS[value]
+            else:
+                self.roots.append((index, value))
+
+    def end(self) -> None:
+        """Take note of what was walked."""
+        if self._closing is not None:
+            self._closing.walked(self.evaluation.size)
 
 
 def _group(
-    ground: Ground, check: Check, asked: dict[tuple[object, ...], _Group], path: str
+    ground: Ground,
+    check: Check,
+    plan: Plan | None,
+    asked: dict[tuple[object, ...], _Group],
+    path: str,
 ) -> _Group:
     """The group of a check, made if need be. Raises EngineError naming the field."""
     subject = check.subject
@@ -139,7 +207,10 @@ def _group(
     group = asked.get(key)
     if group is None:
         bound = ground.compiled.caveats.bind(check.context)
-        group = asked[key] = _Group(Evaluation(subject, bound, ground.now), overlay)
+        closing = None if plan is None or overlay else _Closing(ground, check, plan)
+        find = None if closing is None else closing.find
+        evaluation = Evaluation(subject, bound, ground.now, find=find)
+        group = asked[key] = _Group(evaluation, closing, overlay)
     return group
 
 

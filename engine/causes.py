@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from engine.asking import Ground, answer
-from engine.check import Budget
+from engine.budget import Budget
 from engine.errors import BudgetExceeded
 from engine.jsontext import parse_json_object
 from engine.reader import Edge, Probe, Reader, Scan

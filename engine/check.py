@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import assert_never
 
+from engine.budget import Budget
 from engine.caveats import Bound
 from engine.decision import Decision
-from engine.errors import BudgetExceeded, EngineError
+from engine.errors import EngineError
 from engine.formula import (
     ALLOWED,
     DENIED,
@@ -53,42 +53,15 @@ from schema.rewrite import ArrowMode
 
 _GOALS_PER_ROUND = 10_000
 _WORK_PER_PAUSE = 256
+_LOOKS_PER_PAUSE = 64
 _SECONDS_PER_TURN = 0.001
-
-
-@dataclass(slots=True)
-class Budget:
-    """What evaluations may still cost: stored tuples read, goals, and a `perf_counter` time."""
-
-    reads: int
-    nodes: int
-    deadline: float
-
-    def spend_nodes(self, count: int) -> None:
-        """Raises BudgetExceeded when no goals are left."""
-        self.nodes -= count
-        if self.nodes < 0:
-            raise BudgetExceeded.of("nodes")
-
-    def spend_reads(self, count: int) -> None:
-        """Raises BudgetExceeded when no reads are left."""
-        self.reads -= count
-        if self.reads < 0:
-            raise BudgetExceeded.of("reads")
-
-    def check_time(self) -> float:
-        """The time now. Raises BudgetExceeded after the deadline."""
-        moment = perf_counter()
-        if moment > self.deadline:
-            raise BudgetExceeded.of("milliseconds")
-        return moment
 
 
 class Evaluation:
     """Decides goals for one subject, at one `now`, with one bound caveat context.
 
     `known` tells the goals that have been found to be allowed before, which are not read again,
-    and `closed` what else is known of goals without reading.
+    and `find` finds what else is known of goals without reading, once there is a goal to ask for.
     Not promised: which goals are read when a part of them decides the roots.
     """
 
@@ -98,13 +71,14 @@ class Evaluation:
         bound: Bound,
         now: datetime,
         known: Callable[[Plan, str], bool] | None = None,
-        closed: Closed | None = None,
+        find: Callable[[], Closed | None] | None = None,
     ) -> None:
         self.subject = subject
         self._bound = bound
         self._now = now
         self._known = known
-        self._closed = closed
+        self._find = find
+        self._closed: Closed | None = None
         self._formula = Formula()
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
@@ -115,6 +89,24 @@ class Evaluation:
         self._roots.append(root)
         self._formula.want(root)
         return root
+
+    def look(self, plan: Plan, object_id: str, sights: Sights) -> tuple[Value, int]:
+        """As `ask`, but look at once: the value where that is enough to tell, else the root; and
+        how many tuples were looked at."""
+        node, read = self._goals.get((plan, object_id)), 0
+        if node is None:
+            sight = sights(plan, object_id, self.subject)
+            value = self._value(plan.program.step, object_id, sight)
+            read = sight.read
+            if isinstance(value, int):
+                return value, read
+            # It may have been met on a cycle by now.
+            node = self._goal(plan, object_id)
+            if node.value is None:
+                self._formula.expand(node, value)
+        self._roots.append(node)
+        self._formula.want(node)
+        return node, read
 
     @property
     def size(self) -> int:
@@ -202,7 +194,10 @@ class Evaluation:
             node.label = key
             if self._known is not None and self._known(plan, object_id):
                 node.value = ALLOWED
-            elif self._closed is not None:
+                return node
+            if self._find is not None:
+                self._closed, self._find = self._find(), None
+            if self._closed is not None:
                 node.value = self._closed.value(plan, object_id)
         return node
 
@@ -297,27 +292,36 @@ class Evaluation:
         return unknown(result)
 
 
-def sees_at_once(
-    plan: Plan, object_id: str, subject: Subject, reader: Reader, budget: Budget
-) -> bool:
-    """Whether one look at tuples that are at hand shows that the subject is a member: a stored
-    tuple that is enough by itself. Everything else takes an evaluation."""
-    sure = plan.program.sure
-    if not sure or not isinstance(reader, NearReader):
-        return False
-    sights = reader.sights(budget.reads)
-    if sights is None:
-        return False
-    try:
-        sight = sights(plan, object_id, subject)
-        for index in sure:
-            edge = sight.edge(index)
-            if edge is not None and not edge.caveat and edge.expires_at is None:
-                return True
-    except Exception as error:
-        if not reader.lost(error):
-            raise
-    return False
+async def begin(
+    evaluation: Evaluation, asked: Sequence[tuple[Plan, str]], reader: Reader, budget: Budget
+) -> list[Value]:
+    """Ask of each object under its plan whether the subject is a member. A look at once may tell,
+    where tuples are at hand; else the root is returned, for `evaluate` to decide.
+
+    Raises BudgetExceeded.
+    """
+    turn = budget.check_time()
+    found: list[Value] = []
+    near = reader if isinstance(reader, NearReader) else None
+    while near is not None and len(found) < len(asked):
+        sights = near.sights(budget.reads)
+        if sights is None:
+            break
+        made, read = evaluation.size, 0
+        try:
+            for plan, object_id in asked[len(found) : len(found) + _LOOKS_PER_PAUSE]:
+                value, seen = evaluation.look(plan, object_id, sights)
+                read += seen
+                found.append(value)
+        except Exception as error:
+            if not near.lost(error):
+                raise
+        budget.spend_reads(read)
+        budget.spend_nodes(evaluation.size - made)
+        if len(asked) > 1 and budget.check_time() - turn > _SECONDS_PER_TURN:
+            await asyncio.sleep(0)
+            turn = perf_counter()
+    return found + [evaluation.ask(*one) for one in asked[len(found) :]]
 
 
 _Round = tuple[Evaluation, list[Node]]

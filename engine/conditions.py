@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.asking import Ground
+from engine.budget import Budget
 from engine.caveats import Bound
-from engine.check import Budget, Evaluation, evaluate
+from engine.check import Evaluation, evaluate
 from engine.digest import digest
 from engine.formula import ALLOWED, DENIED, Node, Op
 from engine.tuples import Object, Subject

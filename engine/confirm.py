@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from engine.budget import Budget
 from engine.caveats import Bound
-from engine.check import Budget, Evaluation, decided, evaluate
+from engine.check import Evaluation, decided, evaluate
 from engine.decision import Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidContext
 from engine.formula import ALLOWED, DENIED

@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from engine.asking import checked_context
+from engine.budget import Budget
 from engine.causes import Cause, Changes, causes_of
-from engine.check import Budget
 from engine.consistency import Chosen, Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.decision import Decision, Verdict

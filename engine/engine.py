@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import asking, lists, tending, watch
 from engine.accesses import Accesses
-from engine.check import Budget
+from engine.budget import Budget
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
 from engine.errors import InvalidRequest

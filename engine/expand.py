@@ -14,7 +14,7 @@ from datetime import datetime
 from time import perf_counter
 from typing import NamedTuple, assert_never
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.errors import BudgetExceeded
 from engine.reader import Edge, Reader, Scan
 from engine.requests import ExpandNode, ExpandSubject

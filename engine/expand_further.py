@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.expand import expand_all
 from engine.pages import Page, Pages, Way
 from engine.requests import ExpandNode, ExpandPage

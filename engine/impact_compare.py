@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import NamedTuple
 
 from engine.asking import Ground, answer
+from engine.budget import Budget
 from engine.causes import Changes
-from engine.check import Budget
 from engine.conditions import conditions
 from engine.decision import DENIED, Decision, Verdict
 from engine.diff import Difference

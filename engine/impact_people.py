@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.asking import Ground
-from engine.check import Budget, Evaluation
+from engine.budget import Budget
+from engine.check import Evaluation
 from engine.errors import BudgetExceeded
 from engine.mentions import Mentions
 from engine.plan import SubjectForm

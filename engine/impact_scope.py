@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 from engine.asking import Ground
-from engine.check import Budget
+from engine.budget import Budget
 from engine.impact_people import People
 from engine.plan import SubjectForm
 from engine.reader import Edge, Probe, Reader, ReverseReader, ReverseScan

@@ -16,7 +16,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from engine.asking import Ground, checked_context, checked_overlay
-from engine.check import Budget, Evaluation, decided, evaluate
+from engine.budget import Budget
+from engine.check import Evaluation, decided, evaluate
 from engine.decision import ALLOWED, DENIED, Decision, Verdict
 from engine.digest import Part, of_tuples
 from engine.errors import BudgetExceeded, EngineError, InvalidContext, InvalidRequest

@@ -21,7 +21,8 @@ from enum import IntEnum
 from time import perf_counter
 from typing import assert_never
 
-from engine.check import Budget, Evaluation
+from engine.budget import Budget
+from engine.check import Evaluation
 from engine.formula import ALLOWED, DENIED
 from engine.plan import (
     AllOf,

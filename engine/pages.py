@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from engine.asking import Ground
-from engine.check import Budget
+from engine.budget import Budget
 from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.digest import Part, digest

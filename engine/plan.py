@@ -375,7 +375,15 @@ def _any_of(steps: Iterable[Step]) -> Step:
             parts.append(step)
     if not parts:
         return Never()
-    return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
+    # What is likely to decide for little comes first; the answer does not depend on the order.
+    return parts[0] if len(parts) == 1 else AnyOf(tuple(sorted(parts, key=_weight)))
+
+
+def _weight(step: Step) -> int:
+    """How much a step costs, roughly."""
+    if isinstance(step, Direct):
+        return 2 if step.usersets else 1
+    return 0 if isinstance(step, Identity) else 3
 
 
 def _all_of(steps: list[Step]) -> Step:

@@ -18,7 +18,7 @@ from itertools import islice
 from time import perf_counter
 from typing import NamedTuple
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.confirm import Confirmation
 from engine.decision import Decision, Verdict
 from engine.entrances import Alias, Entrance, Entrances, Itself, Place, Stored

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from engine.asking import NO_OVERLAY, Ground, checked_subject
+from engine.budget import Budget
 from engine.causes import Changes
-from engine.check import Budget
 from engine.cursor import Call
 from engine.decision import DENIED, Decision
 from engine.digest import Part

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.budget import Budget
 from engine.causes import Changes
-from engine.check import Budget
 from engine.reader import ReverseReader, ReverseScan
 from engine.tuples import Object
 from schema.model import Schema

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.explain.justify import Pace, UnjustifiedError, justified

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Iterable
 from time import perf_counter
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.explain.rules import Rules
 from engine.explain.steps import CONDITIONAL, DENIED, Goal, Step
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.decision import Verdict
 from engine.errors import EngineError
 from engine.explain.trial import Trial

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.asking import Ground, checked_overlay
-from engine.check import Budget, Evaluation, decided, evaluate
+from engine.budget import Budget
+from engine.check import Evaluation, decided, evaluate
 from engine.decision import DENIED, Decision
 from engine.errors import EngineError
 from engine.explain.justify import Pace, justified

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import chain, combinations, count
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.decision import Decision, Verdict
 from engine.errors import BudgetExceeded
 from engine.explain.ideas import Cost, Ideas, near

@@ -14,7 +14,7 @@ from api.cli.membership import members_of, settled
 from api.cli.subject_sets import Member, SubjectSet
 from api.cli.validation import run_file
 from api.cli.validation_file import read_validation_file
-from engine.check import Budget
+from engine.budget import Budget
 from engine.decision import Decision
 from engine.engine import Engine
 from engine.errors import BudgetExceeded, EngineError

@@ -12,8 +12,8 @@ from time import perf_counter
 import pytest
 
 from engine import asking
+from engine.budget import Budget
 from engine.caveats import CaveatSet
-from engine.check import Budget
 from engine.decision import Decision
 from engine.engine import Engine
 from engine.errors import SchemaRefused

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
+from engine.budget import Budget
 from engine.caveats import CaveatSet
-from engine.check import Budget
 from engine.decision import Decision, Verdict
 from engine.errors import EngineError
 from engine.limits import Limits

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from engine.asking import Ground, answer
-from engine.check import Budget
+from engine.budget import Budget
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.limits import Limits

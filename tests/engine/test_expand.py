@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from engine.check import Budget
+from engine.budget import Budget
 from engine.errors import BudgetExceeded
 from engine.expand import expand
 from engine.requests import ExpandNode

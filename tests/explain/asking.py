@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from engine.asking import Ground, answer
+from engine.budget import Budget
 from engine.caveats import CaveatSet
-from engine.check import Budget
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.explain import Source, explain

@@ -10,8 +10,8 @@ import pytest
 
 from engine import asking
 from engine.asking import Ground
+from engine.budget import Budget
 from engine.caveats import CaveatSet
-from engine.check import Budget
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.index.local import NodeReader

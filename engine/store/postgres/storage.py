@@ -10,6 +10,7 @@ from functools import partial
 import asyncpg
 
 from engine.errors import Unavailable
+from engine.index.local import LocalIndexes
 from engine.reader import ReverseReader
 from engine.store.postgres import (
     garbage,
@@ -50,8 +51,11 @@ _APPLIED_MIGRATIONS = statement("applied_migrations")
 class PostgresStorage:
     """See `engine.store.protocol.Storage`. Safe to share among the tasks of one event loop."""
 
-    def __init__(self, pool: Pool, *, poll_interval: float = 0.1) -> None:
+    def __init__(
+        self, pool: Pool, *, poll_interval: float = 0.1, index: LocalIndexes | None = None
+    ) -> None:
         self._pool = pool
+        self._index = index
         self._watch = HeadWatch(pool, poll_interval)
         self._queues = WriteQueues(partial(write.write, pool))
 
@@ -66,13 +70,15 @@ class PostgresStorage:
         connect_timeout: float = 1.0,
         statement_timeout: float = 2.5,
         poll_interval: float = 0.1,
+        index: LocalIndexes | None = None,
     ) -> PostgresStorage:
         """A storage on the database `dsn`, which need not be up yet: `ping` says whether it is.
 
         All times are seconds: `acquire_timeout` to wait for one of `pool_size` connections,
         `connect_timeout` to open one, `statement_timeout` for a read, for a write up to its
         commit and for the commit, and `poll_interval` between two looks of `wait_for_change`.
-        Behind PgBouncer in transaction mode `prepared_statements` must be False.
+        Behind PgBouncer in transaction mode `prepared_statements` must be False. Snapshots that
+        `index` shows are read there; whoever gives it closes it.
         """
         pool = await Pool.open(
             dsn,
@@ -82,7 +88,7 @@ class PostgresStorage:
             statement_timeout=statement_timeout,
             prepared_statements=prepared_statements,
         )
-        return cls(pool, poll_interval=poll_interval)
+        return cls(pool, poll_interval=poll_interval, index=index)
 
     async def create_store(self, name: str) -> StoreRecord:
         return await stores.create_store(self._pool, name)
@@ -119,7 +125,8 @@ class PostgresStorage:
         return await schemas.tuples_of_shapes(self._pool, known(store_id), shapes, now, limit)
 
     def reader(self, snapshot: Snapshot) -> ReverseReader:
-        return read.PostgresReader(self._pool, snapshot)
+        reader = read.PostgresReader(self._pool, snapshot)
+        return reader if self._index is None else self._index.reader(snapshot, reader)
 
     async def read(
         self,
