@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from api import index_metrics
 from api.asgi import REQUEST_ID, Receive, Scope, Send
 from api.errors import CallFailed, MethodNotAllowed, RouteNotFound, render_problem
 from api.front import Front
@@ -32,7 +33,7 @@ class Application:
     connections to end: watches would never end by themselves."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.index_root)
         self.documented = _pages(engine, settings, self.metrics)
         self.front = Front(engine, settings, self.metrics, self.documented)
 
@@ -118,7 +119,9 @@ def _pages(engine: Engine, settings: Settings, metrics: Metrics) -> FastAPI:
     )
     async def readyz() -> JSONResponse:
         if await readiness.ready():
-            return JSONResponse({"status": "ready"})
+            # Told, and no failure: without its indexes a node answers from Postgres.
+            index = index_metrics.health(settings.index_root, settings.max_staleness)
+            return JSONResponse({"status": "ready", "index": index})
         return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})
 
     @app.get(

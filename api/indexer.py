@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from api.indexing import own_index_root
+from api.indexing import own_root
 from api.settings import Settings, load_settings
 from api.telemetry import configure_logging
 from engine.cache.redis import RedisAnnouncer
@@ -45,9 +45,10 @@ async def run(settings: Settings, database_url: str, redis_url: str | None) -> N
 
 async def _always(settings: Settings, database_url: str, redis_url: str | None) -> None:
     said = ""
+    assert settings.index_root is not None  # nobody starts it otherwise
     while True:
         try:
-            root = own_index_root(settings)
+            root = own_root(settings.index_root)
             async with _alone(root):
                 await _index(settings, root, database_url, redis_url)
         except OSError as error:

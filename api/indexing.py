@@ -28,15 +28,9 @@ _FATAL = {-signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT}
 """How a process ends that reads a damaged file through its memory."""
 
 
-def index_root(settings: Settings) -> Path:
-    """The directory of the indexes."""
-    return (settings.index_dir or settings.data / "index").absolute()
-
-
-def own_index_root(settings: Settings) -> Path:
-    """The directory of the indexes, made if need be. Raises OSError if it cannot be used, or if
+def own_root(root: Path) -> Path:
+    """`root`, made if need be. Raises OSError if it cannot be used, or if
     somebody else could put an index there, for what is in it is believed."""
-    root = index_root(settings)
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in (root, root.parent):
         found = path.stat()
@@ -49,10 +43,10 @@ def own_index_root(settings: Settings) -> Path:
 
 def local_indexes(settings: Settings) -> LocalIndexes | None:
     """The node's indexes for one worker; None if there are to be none."""
-    if not settings.index:
+    if settings.index_root is None:
         return None
     try:
-        return LocalIndexes(own_index_root(settings), size=settings.index_size)
+        return LocalIndexes(own_root(settings.index_root), size=settings.index_size)
     except OSError as error:
         _log.warning("served without indexes", why=str(error))
         return None
@@ -115,8 +109,8 @@ class IndexerPlace:
         """`environment` holds every setting."""
         self._keeper: Keeper | None = None
         self._starting: threading.Thread | None = None
-        if settings.index:
-            server = IndexerServer(index_root(settings), environment)
+        if settings.index_root is not None:
+            server = IndexerServer(settings.index_root, environment)
             self._keeper = Keeper(server)
 
     def start(self) -> None:

@@ -266,6 +266,11 @@ class Settings(BaseSettings):
         return parse_keys(self.api_keys.get_secret_value())
 
     @property
+    def index_root(self) -> Path | None:
+        """The directory of the node's indexes; None if there are to be none."""
+        return (self.index_dir or self.data / "index").absolute() if self.index else None
+
+    @property
     def limits(self) -> Limits:
         """The engine's limits, as configured here."""
         values = {

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, MutableMapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +25,7 @@ from prometheus_client import (
     multiprocess,
 )
 
+from api import index_metrics
 from api.settings import Settings
 from engine.decision import Decision, Verdict
 from engine.errors import EngineError
@@ -36,7 +38,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The metrics of one application."""
 
-    def __init__(self) -> None:
+    def __init__(self, indexes: Path | None = None) -> None:
+        """`indexes` is the directory of the node's indexes, if it has any."""
+        self._indexes = indexes
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "stonetown_requests",
@@ -124,8 +128,8 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             together = CollectorRegistry()
             multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-            return generate_latest(together)
-        return generate_latest(self.registry)
+            return generate_latest(together) + index_metrics.exposition(self._indexes)
+        return generate_latest(self.registry) + index_metrics.exposition(self._indexes)
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:

@@ -24,7 +24,7 @@ import structlog
 import uvloop
 from prometheus_client import multiprocess
 
-from api.indexing import IndexerPlace, after_death, index_root
+from api.indexing import IndexerPlace, after_death
 from api.servers.account import Account
 from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
@@ -129,14 +129,13 @@ def run(
         "REDIS_URL": place.redis_url or "",
         "PROMETHEUS_MULTIPROC_DIR": metrics,
         # Told in full, for the processes work in another directory.
-        "STONETOWN_INDEX_DIR": str(index_root(settings)),
+        "STONETOWN_INDEX_DIR": str(settings.index_root or ""),
     }
-    indexes = index_root(settings) if settings.index else None
     place.listener.listen(2048)
 
     def place_for(number: int) -> _Place:
         patience = settings.stop_timeout + 5.0
-        return _Place(Worker(number, place.listener, shared, patience, indexes))
+        return _Place(Worker(number, place.listener, shared, patience, settings.index_root))
 
     places = [place_for(number) for number in range(settings.workers)]
     indexer = IndexerPlace(settings, shared)
