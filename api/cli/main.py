@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from api.cli import database, keys, lookup, query, schema, stores, update
+from api.cli import database, index, keys, lookup, query, schema, stores, update
 from api.cli.diff import diff
 from api.cli.exporting import export
 from api.cli.history import history
@@ -46,6 +46,7 @@ _FILES = "Files"
 app.command(rich_help_panel=_SERVING)(serve)
 app.command(rich_help_panel=_SERVING)(database.migrate)
 app.command(rich_help_panel=_SERVING)(database.gc)
+app.add_typer(index.app, name="index", rich_help_panel=_SERVING)
 app.add_typer(keys.app, name="key", rich_help_panel=_SERVING)
 app.add_typer(stores.app, name="store", rich_help_panel=_SERVING)
 app.add_typer(schema.app, name="schema", rich_help_panel=_DATA)

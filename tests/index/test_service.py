@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -32,6 +36,19 @@ async def told(service: Service, path: str) -> httpx.Response:
         return await client.get(f"{service.url}{path}")
 
 
+async def run_cli(data: Path, url: str, *words: str) -> dict[str, Any]:
+    """What a command prints as JSON, run beside the server."""
+    ended = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "api.cli.main", *words, "--json"),
+        env=os.environ | {"STONETOWN_DATA": str(data), "STONETOWN_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await ended.communicate()
+    assert ended.returncode == 0
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
 async def test_an_indexer_is_kept_beside_one_worker(data: Path) -> None:
     async with Service(data) as service:
         await service.set_up()
@@ -39,11 +56,17 @@ async def test_an_indexer_is_kept_beside_one_worker(data: Path) -> None:
             assert await write(client, "document:a", ("user:a",)) == 200
 
         async def it_is_well() -> bool:
-            return (await told(service, "/readyz")).json() == {"status": "ready", "index": "ok"}
+            answer = (await told(service, "/readyz")).json()
+            return bool(answer == {"status": "ready", "index": "ok"})
 
         await eventually(it_is_well)
         (first,) = processes(service.process.pid, "api.indexer")
         assert len(processes(service.process.pid, "api.workers")) == 1
+        shown = await run_cli(data, service.url, "index", "build", "default")
+        assert shown["generation"] == 1
+        assert shown["revision"] == shown["head"] == 2
+        listed = await run_cli(data, service.url, "index", "status")
+        assert [item["store"] for item in listed["stores"]] == [shown["store"]]
         os.kill(first, signal.SIGKILL)
 
         async def replaced() -> bool:
