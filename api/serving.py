@@ -17,12 +17,14 @@ import structlog
 import uvicorn
 
 from api.app import Application, create_app
+from api.indexing import local_indexes
 from api.protocol import BoundedHttp
 from api.settings import Settings
 from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
 from engine.engine import Engine
 from engine.errors import EngineError, StoreExists, StoreNotFound
+from engine.index.local import LocalIndexes
 from engine.store.postgres.storage import PostgresStorage
 
 DEFAULT_STORE = "default"
@@ -38,7 +40,7 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a serving process finds what it needs. `tends` says that it collects garbage, and
-    `shared` that others listen on the socket, too."""
+    `shared` that others listen on the socket, too, and that somebody keeps indexes."""
 
     database_url: str
     redis_url: str | None
@@ -54,7 +56,8 @@ async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> 
     has `settings.stop_timeout` seconds to finish; a second SIGINT ends the wait. Raises Unavailable
     when Postgres cannot be reached at the start.
     """
-    engine = await open_engine(settings, place.database_url, place.redis_url)
+    indexes = local_indexes(settings) if place.shared else None
+    engine = await open_engine(settings, place.database_url, place.redis_url, indexes)
     tending: asyncio.Task[None] | None = None
     try:
         await ensure_default_store(engine)
@@ -67,6 +70,8 @@ async def serve(settings: Settings, place: Place, ready: Callable[[], None]) -> 
             tending.cancel()
             await asyncio.gather(tending, return_exceptions=True)
         await engine.close()
+        if indexes is not None:
+            indexes.close()
 
 
 async def serve_app(
@@ -90,18 +95,26 @@ async def serve_app(
         app.metrics.flush()
 
 
-async def open_engine(settings: Settings, database_url: str, redis_url: str | None) -> Engine:
-    """An engine as `settings` describe it, on this database and Redis (None: without one)."""
+async def open_engine(
+    settings: Settings,
+    database_url: str,
+    redis_url: str | None,
+    indexes: LocalIndexes | None = None,
+) -> Engine:
+    """An engine as `settings` describe it, on this database and Redis (None: without one), that
+    reads what `indexes` show from there; whoever gives them closes them."""
     storage = await PostgresStorage.connect(
         database_url,
         pool_size=settings.database_pool,
         prepared_statements=settings.prepared_statements,
+        index=indexes,
     )
     freshness = Freshness(
         storage,
         announcer=RedisAnnouncer(redis_url) if redis_url else None,
         max_staleness=settings.max_staleness,
         read_your_writes=settings.read_your_writes,
+        local=indexes,
     )
     return Engine(storage, limits=settings.limits, freshness=freshness)
 

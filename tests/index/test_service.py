@@ -81,6 +81,39 @@ async def test_an_indexer_is_kept_beside_one_worker(data: Path) -> None:
         assert not Path(f"/proc/{second}").exists()
 
 
+async def test_a_worker_that_dies_of_its_index_comes_back(data: Path) -> None:
+    async with Service(data) as service, service.client() as client:
+        await service.set_up()
+        await write(client, "document:a", ("user:a",))
+        check = {"object": "document:a", "relation": "view", "subject": "user:a"}
+
+        async def it_answers() -> bool:
+            try:
+                answer = await client.post("/check", json=check)
+            except httpx.TransportError:
+                return False
+            assert answer.status_code == 200, answer.text
+            return bool(answer.json()["decision"] == "allowed")
+
+        shown = await run_cli(data, service.url, "index", "build", "default")
+        assert await it_answers()
+        (worker,) = processes(service.process.pid, "api.workers")
+        maps = Path(f"/proc/{worker}/maps").read_text()
+        path = data / "index" / shown["store"] / "1" / "data.mdb"
+        assert str(path) in maps, "it reads the index"
+        os.truncate(path, 0)
+
+        async def replaced() -> bool:
+            await it_answers()
+            return processes(service.process.pid, "api.workers") not in ([], [worker])
+
+        await eventually(replaced)
+        await eventually(it_answers)
+        shown = await run_cli(data, service.url, "index", "build", "default")
+        assert shown["generation"] > 1
+        assert await it_answers()
+
+
 async def test_without_an_index_there_is_no_indexer(data: Path) -> None:
     async with Service(data, STONETOWN_INDEX="false") as service:
         assert processes(service.process.pid, "api.indexer") == []
