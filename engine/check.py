@@ -11,7 +11,7 @@ and what an answer does not depend on is not read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from time import perf_counter
 from typing import assert_never
@@ -47,13 +47,14 @@ from engine.plan import (
     Walk,
 )
 from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
-from engine.sight import Closed, Fetched, NearReader, Sight, Sights
+from engine.sight import Closed, NearReader, Sight, Sights, fetch
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
 
 _GOALS_PER_ROUND = 10_000
 _WORK_PER_PAUSE = 256
 _LOOKS_PER_PAUSE = 64
+_FEW = 50
 _SECONDS_PER_TURN = 0.001
 
 
@@ -115,11 +116,10 @@ class Evaluation:
 
     def settled(self) -> bool:
         """Whether every root is decided, or there is nothing left to read."""
-        if all(root.value is not None for root in self._roots):
-            return True
-        if self._formula.wanted:
-            return False
-        self._formula.settle(self._roots)
+        if any(root.value is None for root in self._roots):
+            if self._formula.wanted:
+                return False
+            self._formula.settle(self._roots)
         return True
 
     def take(self) -> list[Node]:
@@ -195,10 +195,9 @@ class Evaluation:
             if self._known is not None and self._known(plan, object_id):
                 node.value = ALLOWED
                 return node
-            if self._find is not None:
-                self._closed, self._find = self._find(), None
-            if self._closed is not None:
-                node.value = self._closed.value(plan, object_id)
+            closed = self._known_before()
+            if closed is not None:
+                node.value = closed.value(plan, object_id)
         return node
 
     def _value(self, step: Step, object_id: str, sight: Sight) -> Value:
@@ -254,7 +253,9 @@ class Evaluation:
 
     def _walk(self, step: Walk, sight: Sight) -> Value:
         parts: list[Value] = []
-        for edge in sight.edges(step.scan):
+        few = self._members(step) if step.mode is ArrowMode.ANY else None
+        edges = sight.edges(step.scan) if few is None else sight.edges_to(step.scan, few)
+        for edge in edges:
             target = step.targets.get((edge.subject_type, edge.subject_relation))
             if target is None or edge.subject_id == WILDCARD:
                 continue
@@ -263,6 +264,24 @@ class Evaluation:
         if step.mode is ArrowMode.ANY:
             return any_of(parts) if parts else DENIED
         return all_of(parts) if parts else DENIED
+
+    def _members(self, step: Walk) -> dict[tuple[str, str], Collection[str]] | None:
+        """The only objects worth walking to, by their kind, if they are known and few."""
+        closed = self._known_before()
+        if closed is None:
+            return None
+        found: dict[tuple[str, str], Collection[str]] = {}
+        for kind, (_, plan) in step.targets.items():
+            members = () if plan is None else closed.members(plan)
+            if members is None or len(members) > _FEW:
+                return None
+            found[kind] = members
+        return found
+
+    def _known_before(self) -> Closed | None:
+        if self._find is not None:
+            self._closed, self._find = self._find(), None
+        return self._closed
 
     def _through(self, edge: Edge, forms: Forms, plan: Plan | None) -> Value:
         """What a tuple gives by leading to another goal: its own condition and that goal."""
@@ -295,11 +314,8 @@ class Evaluation:
 async def begin(
     evaluation: Evaluation, asked: Sequence[tuple[Plan, str]], reader: Reader, budget: Budget
 ) -> list[Value]:
-    """Ask of each object under its plan whether the subject is a member. A look at once may tell,
-    where tuples are at hand; else the root is returned, for `evaluate` to decide.
-
-    Raises BudgetExceeded.
-    """
+    """Ask of each object under its plan. A look at once may tell, where tuples are at hand; else
+    the root is returned, for `evaluate` to decide. Raises BudgetExceeded."""
     turn = budget.check_time()
     found: list[Value] = []
     near = reader if isinstance(reader, NearReader) else None
@@ -328,8 +344,7 @@ _Round = tuple[Evaluation, list[Node]]
 
 
 async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Budget) -> None:
-    """Drive evaluations until each is finished; one fetch a round serves all of them, unless the
-    reader has its tuples at hand.
+    """Drive evaluations to the end; one fetch a round serves all, unless tuples are at hand.
 
     Raises BudgetExceeded, and what the reader raises.
     """
@@ -363,21 +378,12 @@ async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Bu
 async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> list[Iterator[None]]:
     """Read for all rounds at once; the work that is then to be done."""
     asked = [evaluation.reads(goals) for evaluation, goals in rounds]
-    probes = [probe for some, _ in asked for probe in some]
-    scans = [scan for _, some in asked for scan in some]
-    edges: Sequence[Edge | None] = ()
-    scanned: Sequence[Sequence[Edge]] = ()
-    if probes or scans:
-        edges, scanned = await reader.fetch(probes, scans, budget.reads)
-        budget.spend_reads(len(probes) + sum(map(len, scanned)))
-    works: list[Iterator[None]] = []
-    probe = scan = 0
-    for (evaluation, goals), (its_probes, its_scans) in zip(rounds, asked, strict=True):
-        next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
-        fetched = Fetched(edges[probe:next_probe], scanned[scan:next_scan])
-        works.append(evaluation.work(goals, fetched.next, budget, paid=True))
-        probe, scan = next_probe, next_scan
-    return works
+    sights, cost = await fetch(asked, reader, budget.reads)
+    budget.spend_reads(cost)
+    return [
+        evaluation.work(goals, its.next, budget, paid=True)
+        for (evaluation, goals), its in zip(rounds, sights, strict=True)
+    ]
 
 
 def decided(root: Node) -> Decision | EngineError:

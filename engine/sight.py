@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.entrances import Entrances, Place
 from engine.plan import Plan
-from engine.reader import Edge
+from engine.reader import Edge, Probe, Reader, Scan
 from engine.tuples import Subject
 
 
@@ -26,6 +26,13 @@ class Sight(Protocol):
 
     def edges(self, index: int) -> Sequence[Edge]:
         """The tuples that a scan asks for."""
+        ...
+
+    def edges_to(
+        self, index: int, ids: Mapping[tuple[str, str], Collection[str]]
+    ) -> Sequence[Edge]:
+        """As `edges`; those may be left out whose subject is not among `ids`, by its type and
+        relation."""
         ...
 
 
@@ -60,6 +67,34 @@ class Fetched:
         found = self._scanned[self._scan + index]
         self.read += len(found)
         return found
+
+    def edges_to(
+        self, index: int, _ids: Mapping[tuple[str, str], Collection[str]]
+    ) -> Sequence[Edge]:
+        """See `Sight.edges_to`."""
+        return self.edges(index)
+
+
+async def fetch(
+    asked: Sequence[tuple[list[Probe], list[Scan]]], reader: Reader, limit: int
+) -> tuple[list[Fetched], int]:
+    """One fetch for all that is asked: the sights of each part, and how many reads it was.
+
+    Raises what the reader raises.
+    """
+    probes = [probe for some, _ in asked for probe in some]
+    scans = [scan for _, some in asked for scan in some]
+    edges: Sequence[Edge | None] = ()
+    scanned: Sequence[Sequence[Edge]] = ()
+    if probes or scans:
+        edges, scanned = await reader.fetch(probes, scans, limit)
+    sights: list[Fetched] = []
+    probe = scan = 0
+    for its_probes, its_scans in asked:
+        next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
+        sights.append(Fetched(edges[probe:next_probe], scanned[scan:next_scan]))
+        probe, scan = next_probe, next_scan
+    return sights, len(probes) + sum(map(len, scanned))
 
 
 class Closed(Protocol):

@@ -136,6 +136,7 @@ class Names:
         self.seen = set(seen)
         self._access: dict[tuple[str, str, str, str], Access | None] = {}
         self._places: dict[Plan, Places] = {}
+        self.relation_of = {code_of(number): name for name, number in self.relations.items()}
         self.form_of: dict[bytes, Form] = {}
         for form, number in self.forms.items():
             self._decode(form, number)
@@ -165,6 +166,10 @@ class Names:
             for code in (plain, plain | CONDITIONAL)
         ]
         return Access(code_of(relation), *codes) if codes != [None, None] else None
+
+    def access_by(self, relation: bytes, type_: str, name: str) -> Access | None:
+        """As `access`, for the relation of a code."""
+        return self.access(*self.relation_of[relation], type_, name)
 
     def places(self, plan: Plan) -> Places:
         """Where a plan's tuples lie."""
@@ -214,6 +219,7 @@ class Names:
             self._decode(form, number)
         if known >= MOST_RELATIONS or number >= MOST_FORMS:
             raise TooManyNamesError
+        self.relation_of[code_of(known)] = (object_.type, relation)
         conditional = bool(item.caveat) or item.expires_at is not None
         plain = number | (USERSET if subject.relation else 0)
         pair = known, plain | (CONDITIONAL if conditional else 0)

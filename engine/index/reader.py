@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -141,6 +141,10 @@ class View:
         edges.sort()
         return edges[:most]
 
+    def count(self, key: bytes) -> int:
+        """About how many tuples there are under a key of `forward`."""
+        return self._forward.count() if self._forward.set_key(key) else 0
+
     def reached_from(self, access: Access, subject_id: bytes, most: int) -> tuple[list[str], bool]:
         """The objects of up to `most` and one plain tuples of a subject, by a packed id; and
         whether there are conditional ones. Only of the newest revision."""
@@ -275,6 +279,28 @@ class Seen:
         self.read += len(found)
         if len(found) > left:
             raise BudgetExceeded.of("reads")
+        return found
+
+    def edges_to(
+        self, index: int, ids: Mapping[tuple[str, str], Collection[str]]
+    ) -> Sequence[Edge]:
+        """See `Sight.edges_to`."""
+        code, only_usersets = self._places.scans[index]
+        if code is None:
+            return ()
+        key = code + self._object_id
+        if self._view.count(key) <= sum(map(len, ids.values())):
+            return self.edges(index)
+        found: list[Edge] = []
+        for (type_, name), some in ids.items():
+            access = self._view.names.access_by(code, type_, name)
+            if access is None or (only_usersets and not name):
+                continue
+            for id_ in some:
+                self.read += 1
+                edge = self._view.edge_at(access, self._object_id, packed(id_), (type_, id_, name))
+                if edge is not None:
+                    found.append(edge)
         return found
 
 
