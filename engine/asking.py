@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.budget import Budget
-from engine.check import Evaluation, begin, decided, evaluate
+from engine.check import Evaluation, begin, decided, evaluate, look_once
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
 from engine.formula import Node, decision_of
@@ -32,9 +32,9 @@ _DECISIONS = (DENIED, ALLOWED)
 _NOT_ASKED = "not asked yet"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ground:
-    """What every check of a request stands on: one schema, one reader, one `now`.
+    """What every check of a request stands on: one schema, one reader, one `now`. Never changed.
 
     `overlay` tells what the schema and the reader are made to show that is not stored.
     """
@@ -101,22 +101,32 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
             raise result
         return result
     plan = _plan(ground, check, "")
-    checked_context(ground, check.context, "context")
+    if check.context:
+        checked_context(ground, check.context, "context")
     if plan is None:
         return DENIED
     bound = ground.compiled.caveats.bind(check.context)
     closing = _Closing(ground, check, plan)
     evaluation = Evaluation(check.subject, bound, ground.now, find=closing.find)
-    (value,) = await begin(evaluation, ((plan, check.object.id),), ground.reader, budget)
-    if isinstance(value, int):
-        return _DECISIONS[value]
+    budget.check_time()
+    reader = ground.reader
+    if isinstance(reader, NearReader):
+        sights = reader.sights(budget.reads)
+        root = look_once(evaluation, plan, check.object.id, reader, sights)
+        budget.spend_reads(evaluation.looked())
+    else:
+        root = evaluation.ask(plan, check.object.id)
+    if isinstance(root, int):
+        return _DECISIONS[root]
     await evaluate((evaluation,), ground.reader, budget)
     closing.walked(evaluation.size)
-    return decision_of(value)
+    return decision_of(root)
 
 
 class _Closing:
     """What may be known beforehand of the subject of checks, for those like `check`."""
+
+    __slots__ = ("_asked", "_check", "_found", "_ground", "_near", "_plan")
 
     def __init__(self, ground: Ground, check: Check, plan: Plan) -> None:
         self._near = ground.reader if isinstance(ground.reader, NearReader) else None

@@ -46,7 +46,7 @@ from engine.plan import (
     Step,
     Walk,
 )
-from engine.reader import Edge, Probe, Reader, ReverseEdge, Scan
+from engine.reader import Edge, Reader, ReverseEdge
 from engine.sight import Closed, NearReader, Sight, Sights, fetch
 from engine.tuples import WILDCARD, Subject
 from schema.rewrite import ArrowMode
@@ -83,6 +83,7 @@ class Evaluation:
         self._formula = Formula()
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
+        self._looked = 0
 
     def ask(self, plan: Plan, object_id: str) -> Node:
         """Make a root of `object_id` under the plan; the node holds its value when finished."""
@@ -91,23 +92,27 @@ class Evaluation:
         self._formula.want(root)
         return root
 
-    def look(self, plan: Plan, object_id: str, sights: Sights) -> tuple[Value, int]:
-        """As `ask`, but look at once: the value where that is enough to tell, else the root; and
-        how many tuples were looked at."""
-        node, read = self._goals.get((plan, object_id)), 0
+    def look(self, plan: Plan, object_id: str, sights: Sights) -> Value:
+        """As `ask`, but look at once: the value where that is enough to tell, else the root."""
+        node = self._goals.get((plan, object_id))
         if node is None:
             sight = sights(plan, object_id, self.subject)
             value = self._value(plan.program.step, object_id, sight)
-            read = sight.read
+            self._looked += sight.read
             if isinstance(value, int):
-                return value, read
+                return value
             # It may have been met on a cycle by now.
             node = self._goal(plan, object_id)
             if node.value is None:
                 self._formula.expand(node, value)
         self._roots.append(node)
         self._formula.want(node)
-        return node, read
+        return node
+
+    def looked(self) -> int:
+        """How many tuples `look` has looked at since this was asked last."""
+        looked, self._looked = self._looked, 0
+        return looked
 
     @property
     def size(self) -> int:
@@ -138,22 +143,6 @@ class Evaluation:
         """Have goals that were taken in the next round again, those that were not worked on."""
         unread = [goal for goal in goals if goal.op is Op.GOAL and goal.value is None]
         self._formula.wanted[:0] = unread
-
-    def reads(self, goals: Sequence[Node]) -> tuple[list[Probe], list[Scan]]:
-        """What these goals read, each its probes and its scans in the order of its program."""
-        probes: list[Probe] = []
-        scans: list[Scan] = []
-        subject = self.subject
-        for goal in goals:
-            plan, object_id = _label(goal)
-            program = plan.program
-            kind = plan.object_type
-            for relation, wildcard in program.probes:
-                id_ = WILDCARD if wildcard else subject.id
-                probes.append(Probe(kind, object_id, relation, subject.type, id_, subject.relation))
-            for relation, only_usersets in program.scans:
-                scans.append(Scan(kind, object_id, relation, only_usersets))
-        return probes, scans
 
     def work(
         self, goals: Sequence[Node], sights: Sights, budget: Budget, *, paid: bool
@@ -311,33 +300,38 @@ class Evaluation:
         return unknown(result)
 
 
-async def begin(
-    evaluation: Evaluation, asked: Sequence[tuple[Plan, str]], reader: Reader, budget: Budget
-) -> list[Value]:
-    """Ask of each object under its plan. A look at once may tell, where tuples are at hand; else
-    the root is returned, for `evaluate` to decide. Raises BudgetExceeded."""
-    turn = budget.check_time()
-    found: list[Value] = []
-    near = reader if isinstance(reader, NearReader) else None
-    while near is not None and len(found) < len(asked):
-        sights = near.sights(budget.reads)
-        if sights is None:
-            break
-        made, read = evaluation.size, 0
+def look_once(
+    evaluation: Evaluation, plan: Plan, object_id: str, near: NearReader, sights: Sights | None
+) -> Value:
+    """Ask of one object: the value where a look at tuples that are at hand is enough, else the
+    root, for `evaluate` to decide."""
+    if sights is not None:
         try:
-            for plan, object_id in asked[len(found) : len(found) + _LOOKS_PER_PAUSE]:
-                value, seen = evaluation.look(plan, object_id, sights)
-                read += seen
-                found.append(value)
+            return evaluation.look(plan, object_id, sights)
         except Exception as error:
             if not near.lost(error):
                 raise
-        budget.spend_reads(read)
+    return evaluation.ask(plan, object_id)
+
+
+async def begin(
+    evaluation: Evaluation, asked: Sequence[tuple[Plan, str]], reader: Reader, budget: Budget
+) -> list[Value]:
+    """As `look_once`, of each object under its plan. Raises BudgetExceeded."""
+    turn = budget.check_time()
+    if not isinstance(reader, NearReader):
+        return [evaluation.ask(*one) for one in asked]
+    found: list[Value] = []
+    while len(found) < len(asked):
+        made, sights = evaluation.size, reader.sights(budget.reads)
+        part = asked[len(found) : len(found) + _LOOKS_PER_PAUSE]
+        found += [look_once(evaluation, *one, reader, sights) for one in part]
+        budget.spend_reads(evaluation.looked())
         budget.spend_nodes(evaluation.size - made)
         if len(asked) > 1 and budget.check_time() - turn > _SECONDS_PER_TURN:
             await asyncio.sleep(0)
             turn = perf_counter()
-    return found + [evaluation.ask(*one) for one in asked[len(found) :]]
+    return found
 
 
 _Round = tuple[Evaluation, list[Node]]
@@ -377,7 +371,7 @@ async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Bu
 
 async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> list[Iterator[None]]:
     """Read for all rounds at once; the work that is then to be done."""
-    asked = [evaluation.reads(goals) for evaluation, goals in rounds]
+    asked = [(evaluation.subject, list(map(_label, goals))) for evaluation, goals in rounds]
     sights, cost = await fetch(asked, reader, budget.reads)
     budget.spend_reads(cost)
     return [

@@ -61,8 +61,8 @@ class Shown(Protocol):
 class Local(Protocol):
     """The indexes of this node; they answer at once, and None where there is nothing to be used."""
 
-    def shown(self, store_id: str) -> Shown | None:
-        """What the index of a store shows now."""
+    def shown(self, store_id: str, revision: int = 0) -> Shown | None:
+        """What the index of a store shows now; looked at anew if it was before `revision`."""
         ...
 
     def snapshot(self, store_id: str, revision: int) -> Snapshot | None:
@@ -122,6 +122,8 @@ class Freshness:
         reads = self._names.used(name)
         if reads is None:
             reads = SharedRead(lambda: self.storage.get_store(name), clock=self.clock)
+        elif not fresh and reads.value is not None and reads.began > started - self.max_staleness:
+            return reads.value
         record = await reads.since(started if fresh else started - self.max_staleness)
         # Only names that exist are kept, so that no client can fill the memory with others.
         self._names.put(name, reads)
@@ -243,22 +245,22 @@ class Freshness:
         waiting a little for it to get there."""
         if self._local is None:
             return None
-        shown = self._local.shown(store_id)
+        shown = self._local.shown(store_id, revision)
         if shown is None:
             return None
         if self._generations.get(store_id) != shown.generation:
             # If the history is another one, this read notices it, and all that is known is dropped.
             await self._heads.since(store_id, self.clock())
             self._generations.put(store_id, shown.generation)
-        until = self.clock() + self._patience
+        started = self.clock()
         while shown.snapshot.revision < revision:
-            if self.clock() >= until:
+            if self.clock() >= started + self._patience:
                 return None
             await self._pause(_LOOK_AGAIN)
-            shown = self._local.shown(store_id)
+            shown = self._local.shown(store_id, revision)
             if shown is None:
                 return None
-        return shown if shown.as_of >= self.clock() - self.max_staleness else None
+        return shown if shown.as_of >= started - self.max_staleness else None
 
     async def _fit(self, shown: Shown, objects: Collection[Object]) -> Snapshot | None:
         """The snapshot of an index within the bound, if it has the last writes to `objects`; for a

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from engine.entrances import Entrances, Place
 from engine.plan import Plan
 from engine.reader import Edge, Probe, Reader, Scan
-from engine.tuples import Subject
+from engine.tuples import WILDCARD, Subject
 
 
 class Sight(Protocol):
@@ -76,24 +77,30 @@ class Fetched:
 
 
 async def fetch(
-    asked: Sequence[tuple[list[Probe], list[Scan]]], reader: Reader, limit: int
+    asked: Sequence[tuple[Subject, Sequence[tuple[Plan, str]]]], reader: Reader, limit: int
 ) -> tuple[list[Fetched], int]:
-    """One fetch for all that is asked: the sights of each part, and how many reads it was.
-
-    Raises what the reader raises.
-    """
-    probes = [probe for some, _ in asked for probe in some]
-    scans = [scan for _, some in asked for scan in some]
+    """One fetch for goals of several subjects: the sights of each subject's goals, in their order,
+    and how many reads it was. Raises what the reader raises."""
+    probes: list[Probe] = []
+    scans: list[Scan] = []
+    ends: list[tuple[int, int]] = [(0, 0)]
+    for subject, goals in asked:
+        for plan, object_id in goals:
+            kind = plan.object_type
+            for relation, wildcard in plan.program.probes:
+                id_ = WILDCARD if wildcard else subject.id
+                probes.append(Probe(kind, object_id, relation, subject.type, id_, subject.relation))
+            for relation, only_usersets in plan.program.scans:
+                scans.append(Scan(kind, object_id, relation, only_usersets))
+        ends.append((len(probes), len(scans)))
     edges: Sequence[Edge | None] = ()
     scanned: Sequence[Sequence[Edge]] = ()
     if probes or scans:
         edges, scanned = await reader.fetch(probes, scans, limit)
-    sights: list[Fetched] = []
-    probe = scan = 0
-    for its_probes, its_scans in asked:
-        next_probe, next_scan = probe + len(its_probes), scan + len(its_scans)
-        sights.append(Fetched(edges[probe:next_probe], scanned[scan:next_scan]))
-        probe, scan = next_probe, next_scan
+    sights = [
+        Fetched(edges[probe:next_probe], scanned[scan:next_scan])
+        for (probe, scan), (next_probe, next_scan) in pairwise(ends)
+    ]
     return sights, len(probes) + sum(map(len, scanned))
 
 

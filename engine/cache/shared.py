@@ -19,10 +19,12 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def elapsed() -> float:
     """Seconds on a clock that never steps and, where the system has one, counts suspension too."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
+    return time.clock_gettime(_CLOCK)
 
 
 class SharedRead(Generic[T]):

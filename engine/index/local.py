@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -60,9 +61,11 @@ class LocalIndexes:
         self._opened = opened or (lambda path: Tables(path, size=size, write=False))
         self._stores: Lru[str, _Store] = Lru(_STORES)
 
-    def shown(self, store_id: str) -> Shown | None:
-        """What the index of a store shows now; None if there is none to be used."""
-        return self._store(store_id).shown()
+    def shown(self, store_id: str, revision: int = 0) -> Shown | None:
+        """What the index of a store shows now, None if there is none to be used. It is looked at
+        anew if what was seen last is before `revision`."""
+        state = self._store(store_id).state(revision)
+        return None if state is None else state.shown
 
     def snapshot(self, store_id: str, revision: int) -> Snapshot | None:
         """The snapshot of a revision, if the index can show it."""
@@ -83,6 +86,16 @@ class LocalIndexes:
         return store or self._stores.put(store_id, _Store(self._root / store_id, self._opened))
 
 
+class _State(NamedTuple):
+    """An index as one transaction shows it, for all who ask while nothing new is told of it."""
+
+    shown: Shown
+    held: Held
+    reader: IndexReader
+    told: int
+    born: float
+
+
 class _Store:
     """One store's index as it is now, whichever generation that is."""
 
@@ -98,15 +111,51 @@ class _Store:
         self._at = -1
         self._held: Held | None = None
         self.closures: Closures | None = None
+        self._state: _State | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def shown(self) -> Shown | None:
+    def state(self, revision: int = 0) -> _State | None:
+        """The newest state; one that was seen before while the indexer has told nothing since,
+        unless that is before `revision`."""
         status = self._current()
         if status is None:
             return None
         # Read before the state: what the state shows is at least as new.
-        as_of = status.as_of
-        state = self._begin()
-        return None if state is None else Shown(state[1].head, as_of, self._generation)
+        told = status.told
+        state = self._state
+        if state is not None and state.told == told and state.held.head.revision >= revision:
+            return state
+        begun = self._begin()
+        if begun is None:
+            return None
+        transaction, held = begun
+        assert self._tables is not None  # it has a transaction
+        assert self._names is not None
+        shown = Shown(held.head, told / 1e9, self._generation)
+        view = View(self._tables, transaction, self._names, held, None)
+        state = _State(shown, held, IndexReader(view), told, monotonic())
+        self._keep(state)
+        return state
+
+    def _keep(self, state: _State) -> None:
+        """Hold a state for others, but not for long: what it shows cannot be overwritten."""
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return
+            self._timer = loop.call_later(_LONGEST_VIEW, self._expire)
+        self._state = state
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._state is None:
+            return
+        left = self._state.born + _LONGEST_VIEW - monotonic()
+        if left <= 0:
+            self._state = None
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self._expire)
 
     def snapshot(self, revision: int) -> Snapshot | None:
         state = self._begin() if self._current() else None
@@ -127,9 +176,7 @@ class _Store:
         transaction, held = state
         assert self._tables is not None  # it has a state
         assert self._names is not None
-        if snapshot.revision == held.head.revision:
-            if snapshot.stamp != held.head.stamp:
-                return None
+        if snapshot == held.head:
             return View(self._tables, transaction, self._names, held, None)
         if not held.oldest <= snapshot.revision < held.head.revision:
             return None
@@ -211,7 +258,7 @@ class _Store:
 
     def _let_go(self) -> None:
         """Forget the open generation. Views that are still held keep it open until they end."""
-        self._tables = self._names = self._held = self.closures = None
+        self._tables = self._names = self._held = self.closures = self._state = None
         self._generation, self._at = 0, -1
 
 
@@ -235,12 +282,19 @@ class NodeReader(NearReader):
         """A reader of the index, good for now; None if the index does not show the snapshot."""
         now = monotonic()
         if now - self._born > _LONGEST_VIEW:
-            self._reader = None
-            view = self._store.view(self._snapshot)
-            if view is not None:
-                self._reader, self._born = IndexReader(view), now
-                self._closures = self._store.closures if view.is_newest else None
+            self._reader = self._find()
+            if self._reader is not None:
+                self._born = now
+                newest = self._reader.view.is_newest
+                self._closures = self._store.closures if newest else None
         return self._reader
+
+    def _find(self) -> IndexReader | None:
+        state = self._store.state()
+        if state is not None and state.held.head == self._snapshot:
+            return state.reader
+        view = self._store.view(self._snapshot)
+        return None if view is None else IndexReader(view)
 
     def distrust(self, error: Exception) -> None:
         """Reading the index failed."""

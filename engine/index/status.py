@@ -55,6 +55,11 @@ class Status:
         return self._words[_AS_OF] / 1e9
 
     @property
+    def told(self) -> int:
+        """`as_of` in nanoseconds."""
+        return self._words[_AS_OF]
+
+    @property
     def revision(self) -> int:
         """The revision of the index."""
         return self._words[_REVISION]
