@@ -137,7 +137,8 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """Serve a memory engine with the store `default` until the block ends."""
-    configured = Settings(**settings)
+    # The engine here has no index, whatever would be the default.
+    configured = Settings(**{"index": False, **settings})
     engine = Engine(storage or MemoryStorage(), limits=configured.limits)
     await engine.create_store("default")
     if schema:
