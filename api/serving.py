@@ -108,6 +108,7 @@ async def open_engine(
         pool_size=settings.database_pool,
         prepared_statements=settings.prepared_statements,
         index=indexes,
+        notifies=indexes is not None and redis_url is None,
     )
     freshness = Freshness(
         storage,

@@ -19,7 +19,7 @@ from engine.index.files import Tables
 from engine.index.follow import Follower
 from engine.index.sweep import DAMAGE, Difference, Sweep
 from engine.store.postgres import PostgresStorage
-from engine.store.postgres.copying import CHANNEL, PostgresSource
+from engine.store.postgres.copying import PostgresSource
 from engine.store.protocol import Update, UpdateOp, WriteCommand
 from engine.tuples import Object, RelationTuple, Subject
 from tests.index.indexed import SIZE, StorageSource
@@ -227,11 +227,11 @@ async def test_writes_are_announced_through_postgres(
     source.on_written(heard.put_nowait)
     head = await storage.head(store_id)
     assert await source.heads([store_id, "0" * 32]) == {store_id: head}
-    connection = await asyncpg.connect(fresh_database)
-    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, store_id)
-    await connection.close()
+    writer = await PostgresStorage.connect(fresh_database, notifies=True)
+    await write(writer, store_id, tuples(), UpdateOp.TOUCH)
     async with asyncio.timeout(30):
         assert await heard.get() == store_id
+    await writer.close()
     await source.close()
 
 

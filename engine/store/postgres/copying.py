@@ -16,6 +16,7 @@ import asyncpg
 from engine.errors import SnapshotExpired
 from engine.index.build import Rows, StoredShape
 from engine.store.postgres import faults
+from engine.store.postgres.notifying import CHANNEL
 from engine.store.postgres.rows import snapshot_of, tuple_of
 from engine.store.protocol import Head, Snapshot
 from engine.tuples import RelationTuple
@@ -26,9 +27,6 @@ _ROWS_AT_ONCE = 2_000
 _CONNECT_SECONDS = 5.0
 _HEADS_SECONDS = 2.5
 _LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-
-CHANNEL = "stonetown_written"
-"""Where writers announce the ids of stores, if they have no better way."""
 
 _LAST = "9223372036854775807"
 # In two parts, each of which is the condition of a partial index.

@@ -22,6 +22,7 @@ from engine.store.postgres import (
     write,
 )
 from engine.store.postgres.migrate import MigrationRefusedError, compare
+from engine.store.postgres.notifying import Notifier
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.queue import WriteQueues
 from engine.store.postgres.rows import known
@@ -52,9 +53,15 @@ class PostgresStorage:
     """See `engine.store.protocol.Storage`. Safe to share among the tasks of one event loop."""
 
     def __init__(
-        self, pool: Pool, *, poll_interval: float = 0.1, index: LocalIndexes | None = None
+        self,
+        pool: Pool,
+        *,
+        poll_interval: float = 0.1,
+        index: LocalIndexes | None = None,
+        notifies: bool = False,
     ) -> None:
         self._pool = pool
+        self._notifier = Notifier(pool) if notifies else None
         self._index = index
         self._watch = HeadWatch(pool, poll_interval)
         self._queues = WriteQueues(partial(write.write, pool))
@@ -71,6 +78,7 @@ class PostgresStorage:
         statement_timeout: float = 2.5,
         poll_interval: float = 0.1,
         index: LocalIndexes | None = None,
+        notifies: bool = False,
     ) -> PostgresStorage:
         """A storage on the database `dsn`, which need not be up yet: `ping` says whether it is.
 
@@ -78,7 +86,8 @@ class PostgresStorage:
         `connect_timeout` to open one, `statement_timeout` for a read, for a write up to its
         commit and for the commit, and `poll_interval` between two looks of `wait_for_change`.
         Behind PgBouncer in transaction mode `prepared_statements` must be False. Snapshots that
-        `index` shows are read there; whoever gives it closes it.
+        `index` shows are read there; whoever gives it closes it. With `notifies` the indexers of
+        other nodes are told of commits by NOTIFY.
         """
         pool = await Pool.open(
             dsn,
@@ -88,7 +97,7 @@ class PostgresStorage:
             statement_timeout=statement_timeout,
             prepared_statements=prepared_statements,
         )
-        return cls(pool, poll_interval=poll_interval, index=index)
+        return cls(pool, poll_interval=poll_interval, index=index, notifies=notifies)
 
     async def create_store(self, name: str) -> StoreRecord:
         return await stores.create_store(self._pool, name)
@@ -116,8 +125,13 @@ class PostgresStorage:
 
     async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
         snapshot = await schemas.put_schema(self._pool, known(store_id), command)
-        self._watch.announce(store_id, snapshot.revision)
+        self._announce(store_id, snapshot.revision)
         return snapshot
+
+    def _announce(self, store_id: str, revision: int) -> None:
+        self._watch.announce(store_id, revision)
+        if self._notifier is not None:
+            self._notifier.tell(store_id)
 
     async def tuples_of_shapes(
         self, store_id: str, shapes: Sequence[Shape], now: datetime, limit: int
@@ -148,17 +162,17 @@ class PostgresStorage:
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         outcome = await self._queues.write(known(store_id), command)
-        self._watch.announce(store_id, outcome.snapshot.revision)
+        self._announce(store_id, outcome.snapshot.revision)
         return outcome
 
     async def delete(self, store_id: str, command: DeleteCommand) -> DeleteOutcome:
         outcome = await write.delete(self._pool, known(store_id), command)
-        self._watch.announce(store_id, outcome.snapshot.revision)
+        self._announce(store_id, outcome.snapshot.revision)
         return outcome
 
     async def remove_expired(self, store_id: str, now: datetime, limit: int) -> DeleteOutcome:
         outcome = await write.remove_expired(self._pool, known(store_id), now, limit)
-        self._watch.announce(store_id, outcome.snapshot.revision)
+        self._announce(store_id, outcome.snapshot.revision)
         return outcome
 
     async def changes(
@@ -212,5 +226,7 @@ class PostgresStorage:
 
     async def close(self) -> None:
         await self._watch.close()
+        if self._notifier is not None:
+            await self._notifier.close()
         # Together, for the pool ends what takes too long.
         await asyncio.gather(self._queues.close(), self._pool.close())

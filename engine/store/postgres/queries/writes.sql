@@ -291,3 +291,8 @@ SELECT text, language FROM schema_version WHERE store_id = $1 AND version = $2;
 INSERT INTO schema_version (store_id, version, text, language, created_revision)
 VALUES ($1, $2, $3, $4, $5)
 RETURNING version;
+
+-- name: notify
+-- purpose: tell other nodes that stores have changed, after the commits that changed them
+-- index: none
+SELECT pg_notify($1, store_id) FROM unnest($2::text[]) AS store_id;
