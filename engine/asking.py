@@ -93,18 +93,19 @@ def _certain(
     return stopped
 
 
-async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
-    """The decision of one check, as `answer` gives it. Raises its error."""
+async def answer_one(ground: Ground, check: Check, budget: Budget) -> tuple[Decision, bool]:
+    """The decision of one check, as `answer` gives it, and whether it would be the same at any
+    other time. Raises its error."""
     if check.contextual_tuples:
         (result,) = await answer(ground, (check,), budget)
         if isinstance(result, EngineError):
             raise result
-        return result
+        return result, False
     plan = _plan(ground, check, "")
     if check.context:
         checked_context(ground, check.context, "context")
     if plan is None:
-        return DENIED
+        return DENIED, True
     bound = ground.compiled.caveats.bind(check.context)
     closing = _Closing(ground, check, plan)
     evaluation = Evaluation(check.subject, bound, ground.now, find=closing.find)
@@ -116,11 +117,11 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> Decision:
         budget.spend_reads(evaluation.looked())
     else:
         root = evaluation.ask(plan, check.object.id)
-    if isinstance(root, int):
-        return _DECISIONS[root]
-    await evaluate((evaluation,), ground.reader, budget)
-    closing.walked(evaluation.size)
-    return decision_of(root)
+    if not isinstance(root, int):
+        await evaluate((evaluation,), ground.reader, budget)
+        closing.walked(evaluation.size)
+    decision = _DECISIONS[root] if isinstance(root, int) else decision_of(root)
+    return decision, not evaluation.timed
 
 
 class _Closing:

@@ -63,7 +63,8 @@ class Evaluation:
 
     `known` tells the goals that have been found to be allowed before, which are not read again,
     and `find` finds what else is known of goals without reading, once there is a goal to ask for.
-    Not promised: which goals are read when a part of them decides the roots.
+    `timed` says that a tuple that expires was met. Not promised: which goals are read when a part
+    of them decides the roots.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Evaluation:
         self._goals: dict[tuple[Plan, str], Node] = {}
         self._roots: list[Node] = []
         self._looked = 0
+        self.timed = False
 
     def ask(self, plan: Plan, object_id: str) -> Node:
         """Make a root of `object_id` under the plan; the node holds its value when finished."""
@@ -287,8 +289,10 @@ class Evaluation:
         does not exist; else what its caveat says."""
         if (edge.caveat, edge.expires_at is not None) not in forms:
             return None
-        if edge.expires_at is not None and edge.expires_at <= self._now:
-            return None
+        if edge.expires_at is not None:
+            self.timed = True
+            if edge.expires_at <= self._now:
+                return None
         if not edge.caveat:
             return ALLOWED
         try:

@@ -19,6 +19,7 @@ from engine.cursor import Cursors
 from engine.errors import InvalidRequest
 from engine.expand import expand
 from engine.explain import Source, explain_each
+from engine.inflight import InFlight
 from engine.limits import Limits
 from engine.naming import by_name
 from engine.pages import Pages
@@ -77,6 +78,7 @@ class Engine(Accesses):
         )
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
+        self._in_flight = InFlight()
 
     async def create_store(self, name: str) -> StoreRecord:
         """A new, empty store. Raises InvalidRequest for a bad name and StoreExists."""
@@ -210,7 +212,7 @@ class Engine(Accesses):
         """
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
-        decision = await asking.answer_one(ground, check, budget)
+        decision = await self._in_flight.decide(ground, snapshot, check, budget)
         if not check.explain:
             return CheckAnswer(decision, encode(snapshot))
         source = Source(self.storage, snapshot)

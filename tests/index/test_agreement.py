@@ -109,7 +109,7 @@ def plenty() -> Budget:
 async def one(ground: Ground, check: Check) -> Decision | EngineError:
     """The result of a single check."""
     try:
-        return await asking.answer_one(ground, check, plenty())
+        return (await asking.answer_one(ground, check, plenty()))[0]
     except EngineError as error:
         return error
 
