@@ -47,6 +47,7 @@ class Kept:
         self._retry_most = retry_most
         self._follower = made(self._count)
         self._known: tuple[Head, float] | None = None
+        self._nudged = float("-inf")
         self._wake = asyncio.Event()
         self._failures = 0
         self._trouble = ""
@@ -62,12 +63,13 @@ class Kept:
 
     def tell(self, head: Head | None, began: float) -> None:
         """The head of the store, by a read that began at this moment; None if there is no store."""
-        self._known = None if head is None else (head, began)
+        # A nudge that came while it was read is of something newer.
+        self._known = None if head is None or began <= self._nudged else (head, began)
         self._wake.set()
 
     def nudge(self) -> None:
         """There may be a new head."""
-        self._known = None
+        self._known, self._nudged = None, elapsed()
         self._wake.set()
 
     async def check(self, count: int) -> None:
