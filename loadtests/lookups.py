@@ -33,6 +33,7 @@ from engine.store.postgres.storage import PostgresStorage
 from engine.tuples import Object, Subject
 from loadtests.bench import CountingPool, WrongAnswerError, machine
 from loadtests.crowds import SIZES, STORE, WIDE, fill
+from loadtests.node import engine_on, node, servers
 
 DEADLINE = 600.0
 WAYS = ("page of 100", "pages of 1,000", "stream")
@@ -160,7 +161,7 @@ async def _peak(sizes: Sizes, expected: int) -> float:
 
 
 async def run(dsn: str, rounds: int) -> dict[str, Any]:
-    """Everything that is measured, as JSON has it."""
+    """Everything that is measured on Postgres, as JSON has it."""
     await migrate(dsn)
     pool = await CountingPool.open(
         dsn,
@@ -179,6 +180,24 @@ async def run(dsn: str, rounds: int) -> dict[str, Any]:
         figures = await Lists(engine, pool, rounds).measure()
     finally:
         await engine.close()
+    return _found(count, seconds, figures)
+
+
+async def run_on_index(directory: Path, rounds: int) -> dict[str, Any]:
+    """The same on the index that an indexer keeps."""
+    async with servers(directory) as shared:
+        begun = perf_counter()
+        engine, _, _ = await engine_on(shared, None)
+        count = await fill(engine, shared.dsn)
+        await engine.close()
+        seconds = perf_counter() - begun
+        async with node(shared, directory / "index") as on:
+            await on.built(STORE)
+            figures = await Lists(on.engine, on.pool, rounds).measure()
+    return _found(count, seconds, figures)
+
+
+def _found(count: int, seconds: float, figures: list[Figure]) -> dict[str, Any]:
     return {
         "machine": machine(),
         "tuples": count,
@@ -212,11 +231,14 @@ def main() -> None:
     """Measure on a private Postgres, or on the one that `--database` names."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m loadtests.lookups")
     parser.add_argument("--database", help="an empty database; default: a private one")
+    parser.add_argument("--index", action="store_true", help="on a node's own index")
     parser.add_argument("--rounds", type=int, default=3, help="each time is a median of so many")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stonetown-bench-") as directory:
-        if arguments.database:
+        if arguments.index:
+            found = uvloop.run(run_on_index(Path(directory), arguments.rounds))
+        elif arguments.database:
             found = uvloop.run(run(arguments.database, arguments.rounds))
         else:
             with PrivatePostgres(Path(directory)) as server:

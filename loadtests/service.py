@@ -38,11 +38,11 @@ class Service:
 
     def processor_seconds(self) -> float:
         """Processor time that the answering processes have used, in user and system mode."""
-        return sum(map(_processor_seconds, self.workers))
+        return sum(map(processor_seconds, self.workers))
 
     def resident_megabytes(self) -> float:
         """The resident memory of the largest of them."""
-        return max(map(_resident_megabytes, self.workers))
+        return max(map(resident_megabytes, self.workers))
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[bool]:
@@ -149,11 +149,13 @@ def _stat(pid: int) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used, in user and system mode."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def _resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int) -> float:
+    """The resident memory of a process, mapped files included."""
     pages = int((PROC / str(pid) / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
