@@ -33,14 +33,16 @@ _COLUMNS = (
 _WORTH_DROPPING = 500_000
 
 
-async def fill(
-    engine: Engine, dsn: str, name: str, schema: str, first: RelationTuple, rows: Iterable[Row]
-) -> int:
-    """Make a store with a schema, write `first`, and copy the rows beside it as if written by the
-    same request; how many tuples there are. The first is none of the rows."""
-    record = await engine.create_store(name)
+async def begin(engine: Engine, name: str, schema: str, first: RelationTuple) -> None:
+    """A store with a schema and one tuple, which is none of those that are copied then."""
+    await engine.create_store(name)
     await engine.write_schema(name, schema)
     await engine.write(name, WriteRequest([Update(UpdateOp.TOUCH, first)]))
+
+
+async def copy(engine: Engine, dsn: str, name: str, rows: Iterable[Row]) -> int:
+    """Copy rows beside the first tuple, as if written with it; how many tuples there are."""
+    record = await engine.get_store(name)
     head = await engine.storage.head(record.id)
     end = f"\t{record.id}\t{head.snapshot.revision}\n"
     counted = 1

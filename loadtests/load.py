@@ -14,9 +14,8 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import uvloop
@@ -25,10 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.requests import Check
-from engine.tuples import Object, Subject
+from engine.tuples import Object, RelationTuple, Subject
+from loadtests import tenants as organisations
 from loadtests.bench import machine
 from loadtests.driver import Outcome, Question, closed_loop, open_loop
+from loadtests.filling import Row
 from loadtests.service import STORE, Service, bare, stonetown
+from loadtests.tenants import DENIED, DIRECT, TYPICAL, Query, Tenants, zipf
 from loadtests.worlds import SCHEMA, SIZES, Drive, Kind
 
 BATCH = 1_000
@@ -37,7 +39,7 @@ BATCHES = 50
 CONNECTIONS = (8, 32, 64)
 SHARE = 0.6
 YARDSTICK = "an empty answer of uvicorn alone"
-ALLOWED, DENIED = b'"decision":"allowed"', b'"decision":"denied"'
+ALLOWED, DENIED_ANSWER = b'"decision":"allowed"', b'"decision":"denied"'
 
 
 class Workload(NamedTuple):
@@ -86,7 +88,7 @@ def workloads(drive: Drive, seed: int = 1) -> Iterator[Workload]:
         probes = drive.probes(kind)
         draw.shuffle(probes)
         asked = [
-            question("/check", wire(probe.check), ALLOWED if probe.allowed else DENIED)
+            question("/check", wire(probe.check), ALLOWED if probe.allowed else DENIED_ANSWER)
             for probe in probes
         ]
         yield Workload(kind, asked)
@@ -98,12 +100,30 @@ def workloads(drive: Drive, seed: int = 1) -> Iterator[Workload]:
     yield Workload(f"batch of {BATCH:,}, one user", batches, BATCH)
 
 
-def zipf(count: int, draw: random.Random) -> Callable[[], int]:
-    """Draws below `count`, the one of rank n with weight 1/n, the ranks in random order."""
-    order = list(range(count))
-    draw.shuffle(order)
-    weights = list(accumulate(1 / rank for rank in range(1, count + 1)))
-    return lambda: draw.choices(order, cum_weights=weights)[0]
+def tenant_workloads(tenants: Tenants) -> Iterator[Workload]:
+    """The questions of `loadtests.tenants`: each kind, all together with 1 % writes, batches."""
+    for kind in (DIRECT, TYPICAL, DENIED):
+        yield Workload(kind, [_asked(query) for query in tenants.alike(kind, 2_000)])
+    mixed = [_asked(query) for query in tenants.mixed(QUESTIONS)]
+    # In turn a tuple comes and goes, so that each write is one.
+    ops = ("touch", "delete")
+    for number in range(0, len(mixed), 100):
+        item = {"object": f"document:new-{number // 200}", "relation": "owner"}
+        written = {"op": ops[number // 100 % 2], "tuple": item | {"subject": "user:new"}}
+        mixed[number] = question("/write", {"updates": [written]})
+    yield Workload("mixed by Zipf, 1 % writes", mixed)
+    batches = []
+    for seed in range(BATCHES):
+        checks = [wire(query.check) for query in tenants.batch(BATCH, seed)]
+        batches.append(question("/check/batch", {"checks": checks}))
+    yield Workload(f"batch of {BATCH:,}, one user", batches, BATCH)
+
+
+def _asked(query: Query) -> Question:
+    body: dict[str, Any] = dict(wire(query.check))
+    if query.check.context:
+        body["context"] = query.check.context
+    return question("/check", body, ALLOWED if query.allowed else DENIED_ANSWER)
 
 
 def _view(document: int, user: int) -> Check:
@@ -168,8 +188,14 @@ def _per_check(processor: float, outcome: Outcome, checks: int) -> float:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that is measured, as JSON has it."""
-    drive = Drive(SIZES[arguments.size])
-    asked = list(workloads(drive))
+    if arguments.tuples:
+        made = Tenants(arguments.tuples)
+        schema = organisations.SCHEMA
+        tuples: Iterable[RelationTuple] = map(tuple_of, made.rows())
+        asked = list(tenant_workloads(made))
+    else:
+        drive = Drive(SIZES[arguments.size])
+        schema, tuples, asked = SCHEMA, drive.tuples(), list(workloads(drive))
     figures = []
     if arguments.bare:
         asked = [_unjudged(workload) for workload in asked[-2:]]
@@ -177,7 +203,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             figures.append(_measure(service, asked[0], arguments)._replace(workload=YARDSTICK))
     with ExitStack() as stack:
         service = stack.enter_context(bare() if arguments.bare else stonetown(arguments.workers))
-        count = 0 if arguments.bare else service.fill(SCHEMA, drive.tuples())
+        count = 0 if arguments.bare else service.fill(schema, tuples)
+        service.index()
         pinned = stack.enter_context(service.pinned())
         figures += [_measure(service, workload, arguments) for workload in asked]
         memory = service.resident_megabytes()
@@ -189,6 +216,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "resident_megabytes": memory,
         "figures": [figure._asdict() for figure in figures],
     }
+
+
+def tuple_of(row: Row) -> RelationTuple:
+    """A row as a tuple; none has an expiry."""
+    target, subject = Object(row[0], row[1]), Subject(row[3], row[4], row[5])
+    return RelationTuple(target, row[2], subject, row[6], row[7])
 
 
 def _unjudged(workload: Workload) -> Workload:
@@ -226,6 +259,7 @@ def main() -> int:
     """Exit status 1 when a request failed or was answered wrongly."""
     parser = argparse.ArgumentParser(description=__doc__, prog="make load ARGS=…")
     parser.add_argument("--size", choices=SIZES, default="small", help="how large a world")
+    parser.add_argument("--tuples", type=int, help="organisations of so many tuples instead")
     parser.add_argument("--seconds", type=float, default=5.0, help="per run of the closed loop")
     parser.add_argument("--workers", type=int, default=1, help="serving processes")
     parser.add_argument("--bare", action="store_true", help="HTTP without an engine")
@@ -239,7 +273,7 @@ def main() -> int:
         pinned = "pinned to cores" if found["pinned"] else "not pinned"
         console.print(
             f"{found['machine']}; {found['server']}, {pinned}; {found['tuples']:,} tuples; "
-            f"{found['resident_megabytes']:.0f} MB resident",
+            f"{found['resident_megabytes']:.0f} MB a worker beside the index",
             soft_wrap=True,
         )
         console.print(table(found))

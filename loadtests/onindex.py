@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -35,8 +34,9 @@ from engine.schemas import Schemas
 from engine.tuples import parse_tuple
 from loadtests import shapes
 from loadtests.bench import WrongAnswerError, machine
-from loadtests.filling import Row, fill, with_indexes, without_indexes
+from loadtests.filling import begin, copy, with_indexes, without_indexes
 from loadtests.node import DEADLINE, Built, Node, Servers, engine_on, node, servers
+from loadtests.service import anonymous_megabytes
 from loadtests.tenants import DENIED, DIRECT, SCHEMA, TYPICAL, Query, Tenants
 
 DRIVE, SHAPES = "drive", "shapes"
@@ -167,12 +167,12 @@ async def filled(shared: Servers, tenants: Tenants, tuples: int) -> tuple[int, f
     """Both stores, filled; how many tuples the Drive has, and the seconds that it took."""
     engine, _, _ = await engine_on(shared, None)
     begun = perf_counter()
-    statements = await without_indexes(shared.dsn) if tuples >= _MANY else []
     try:
-        member = parse_tuple("group:first#member@user:first")
-        count = await fill(engine, shared.dsn, DRIVE, SCHEMA, member, tenants.rows())
-        others: Iterator[Row] = shapes.rows()
-        await fill(engine, shared.dsn, SHAPES, shapes.SCHEMA, member, others)
+        for store, schema in ((DRIVE, SCHEMA), (SHAPES, shapes.SCHEMA)):
+            await begin(engine, store, schema, parse_tuple("group:first#member@user:first"))
+        statements = await without_indexes(shared.dsn) if tuples >= _MANY else []
+        count = await copy(engine, shared.dsn, DRIVE, tenants.rows())
+        await copy(engine, shared.dsn, SHAPES, shapes.rows())
         await with_indexes(shared.dsn, statements)
     finally:
         await engine.close()
@@ -189,12 +189,12 @@ async def run(directory: Path, tuples: int) -> dict[str, Any]:
         async with node(shared, directory / "index") as on:
             built = await on.built(DRIVE)
             await on.built(SHAPES)
-            before = _anonymous_megabytes()
+            before = anonymous_megabytes("self")
             asker = await Asker(on, DRIVE).begin()
             checks = list(await measure(asker, asked))
             batched = await measure_batches(asker, tenants)
             of_shapes = await measure_shapes(await Asker(on, SHAPES).begin())
-            grown = _anonymous_megabytes() - before
+            grown = anonymous_megabytes("self") - before
     return {
         "machine": machine(),
         "tuples": count,
@@ -226,14 +226,6 @@ def _index_figures(built: Built, count: int) -> dict[str, float]:
 
 def _p99(times: Sequence[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
-
-
-def _anonymous_megabytes() -> float:
-    """The memory of this process beside mapped files, such as the index."""
-    for line in Path(f"/proc/{os.getpid()}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def tables(found: dict[str, Any]) -> Iterator[Table]:

@@ -31,18 +31,32 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server: where it is, and the processes that answer."""
+    """A running server: where it is, the processes that answer, and its data directory, None if it
+    has none."""
 
     address: tuple[str, int]
     workers: Sequence[int]
+    data: str | None = None
 
     def processor_seconds(self) -> float:
         """Processor time that the answering processes have used, in user and system mode."""
         return sum(map(processor_seconds, self.workers))
 
     def resident_megabytes(self) -> float:
-        """The resident memory of the largest of them."""
-        return max(map(resident_megabytes, self.workers))
+        """The memory of the largest of them, but for mapped files, such as the index."""
+        return max(map(anonymous_megabytes, self.workers))
+
+    def index(self) -> None:
+        """Have the node's index of the store built. Raises NotServedError."""
+        if self.data is not None:
+            host, port = self.address
+            named = {"STONETOWN_DATA": self.data, "STONETOWN_URL": f"http://{host}:{port}"}
+            command = [sys.executable, "-m", "api.cli.main", "index", "build", "default", "--json"]
+            ended = subprocess.run(  # noqa: S603 - our own interpreter
+                command, env=os.environ | named, stdout=subprocess.DEVNULL, check=False
+            )
+            if ended.returncode:
+                raise NotServedError("the index was not built; see above")
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[bool]:
@@ -87,7 +101,7 @@ def stonetown(workers: int) -> Iterator[Service]:
                 raise NotServedError("stonetown serve did not start; see above")
             host, _, port = json.loads(line)["url"].rpartition("//")[2].rpartition(":")
             pids = _children(process.pid)
-            yield Service((host, int(port)), pids)
+            yield Service((host, int(port)), pids, data)
 
 
 @contextlib.contextmanager
@@ -159,3 +173,11 @@ def resident_megabytes(pid: int) -> float:
     """The resident memory of a process, mapped files included."""
     pages = int((PROC / str(pid) / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def anonymous_megabytes(pid: int | str) -> float:
+    """The memory of a process, but for mapped files, such as the index."""
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0

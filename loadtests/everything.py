@@ -1,0 +1,53 @@
+"""Measure everything that `docs/performance.md` tells, and draw it: `make measure`.
+
+Each part writes `loadtests/results/NAME.json`; parts can be named to be measured alone. It takes
+about half an hour, and a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from loadtests import plots
+from loadtests.peer import LIBRARY
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = {
+    "onindex-100k": ("loadtests.onindex", "--tuples", "100000"),
+    "onindex-1m": ("loadtests.onindex", "--tuples", "1000000"),
+    "onindex-10m": ("loadtests.onindex", "--tuples", "10000000"),
+    "lists": ("loadtests.lookups", "--index"),
+    "visible": ("loadtests.visible",),
+    "writes": ("loadtests.writes",),
+    "http": ("loadtests.load",),
+    "http-bare": ("loadtests.load", "--bare"),
+    "peer": ("loadtests.peer",),
+}
+
+
+def main() -> int:
+    """Exit status 1 when a part failed; its old result stays."""
+    chosen = sys.argv[1:] or [name for name in PARTS if name != "peer" or os.environ.get(LIBRARY)]
+    if unknown := set(chosen) - PARTS.keys():
+        sys.stderr.write(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}\n")
+        return 1
+    RESULTS.mkdir(exist_ok=True)
+    failed = [name for name in chosen if not _measure(name)]
+    plots.draw(RESULTS)
+    return 1 if failed else 0
+
+
+def _measure(name: str) -> bool:
+    sys.stderr.write(f"{name}, load {os.getloadavg()[0]:.1f}\n")
+    command = [sys.executable, "-m", *PARTS[name], "--json"]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
+    if ended.returncode == 0:
+        (RESULTS / f"{name}.json").write_bytes(ended.stdout)
+    return ended.returncode == 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
