@@ -102,7 +102,7 @@ class Closures:
         cost, worth = self._costs.used(asked) or (0, _WORTH)
         cost += goals
         if cost >= worth:
-            made = self._make(asked, view, min(_MOST, 2 * cost))
+            made = self.make(asked, view, min(_MOST, 2 * cost))
             if made is not None:
                 self._costs.pop(asked, None)
                 self._keep(asked, made)
@@ -150,7 +150,7 @@ class Closures:
                     if other in self._users:
                         self._users[other].discard(asked)
 
-    def _make(self, asked: Asked, view: View, most: int) -> Closure | None:
+    def make(self, asked: Asked, view: View, most: int) -> Closure | None:
         """Walk back from the subject; None if that meets more than `most` objects and reads."""
         found = (asked.entrances, asked.place)
         ways = self._ways.used(found) or self._ways.put(found, _ways(*found))
@@ -189,6 +189,9 @@ class _Walk:
             self._stack.extend((into, id_) for into in ways.aliases.get(place, ()))
             for into, entrance in ways.onward.get(place, ()):
                 self._read(into, onward_scan(id_, entrance, into), entrance)
+        if self._left <= 0:
+            # The last read may have found nothing for want of room.
+            return None
         plan = routes.plan
         closed = ways.closed if self._sure else ()
         return Closure(
