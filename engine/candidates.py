@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from typing import NamedTuple
 
 from engine.confirm import Confirmation
 from engine.entrances import Alias, Itself, Place, Stored
@@ -25,18 +27,24 @@ _TUPLES_PER_ROUND = 20_000
 _TUPLES_HELD = 100_000
 _LEAST = 2
 
-Candidate = tuple[str, bool]
-"""An object's id, and whether it is a member without being checked."""
+
+class Part(NamedTuple):
+    """Ids of objects in order, and those that are to be checked; the others are members."""
+
+    ids: list[str]
+    doubtful: Collection[str]
 
 
 @dataclass(slots=True)
 class _Stream:
-    """A scan of the last step: what was read and not handed out, and whether that is all."""
+    """A scan of the last step: the ids that were read and not handed out, those whose tuple may
+    not hold, and whether that is all."""
 
     scan: ReverseScan
     forms: Forms
     certain: bool
-    read: list[Candidate] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    unsure: set[str] = field(default_factory=set)
     ended: bool = False
 
 
@@ -99,6 +107,7 @@ class Candidates:
 
     def __init__(self, way: Approach, after: str, confirmation: Confirmation) -> None:
         self._near = way.near
+        self._after = after
         self._waiting = deque(sorted(id_ for id_ in way.near if id_ > after))
         self._streams = [
             _Stream(scan._replace(after=after), forms, certain)
@@ -113,9 +122,9 @@ class Candidates:
         """How many candidates and streams are held in memory."""
         return len(self._waiting) + len(self._gathered) + len(self._streams) + self._held
 
-    async def part(self, reader: ReverseReader, at_once: int) -> list[Candidate]:
+    async def part(self, reader: ReverseReader, at_once: int) -> Part:
         """The next candidates in order, at least `at_once` unless they are the last or a budget is
-        used up; nothing when there are no more.
+        used up; none when there are no more.
 
         Raises BudgetExceeded if there is nothing to return, and what the reader raises.
         """
@@ -128,8 +137,10 @@ class Candidates:
         except BudgetExceeded:
             if not self._gathered:
                 raise
-        part, self._gathered = sorted(self._gathered.items()), {}
-        return part
+        found, self._gathered = self._gathered, {}
+        sure = all(found.values())
+        doubtful = () if sure else {id_ for id_, certain in found.items() if not certain}
+        return Part(sorted(found), doubtful)
 
     async def _read(self, reader: ReverseReader, at_once: int, turns: Turns) -> None:
         """Read on in streams of which little is left: those that come next before the others, and
@@ -146,14 +157,13 @@ class Candidates:
         budget.spend_reads(len(scans) + sum(map(len, found)))
         for stream, edges in zip(taken, found, strict=True):
             stream.ended = len(edges) < each
-            for edge in edges:
-                holds = self._confirmation.condition(edge, stream.forms)
-                if holds is not None:
-                    stream.read.append((edge.object_id, stream.certain and holds))
-                    self._held += 1
-                await turns.work()
             if edges:
+                ids, unsure = self._confirmation.candidates(edges, stream.forms)
+                stream.read += ids
+                stream.unsure.update(unsure)
+                self._held += len(ids)
                 stream.scan = stream.scan._replace(after=edges[-1].object_id)
+                await turns.work(len(edges))
 
     async def _gather(self, turns: Turns) -> None:
         """Gather what is not beyond any stream that goes on, each once."""
@@ -162,18 +172,27 @@ class Candidates:
         while self._waiting and (bound is None or self._waiting[0] <= bound):
             id_ = self._waiting.popleft()
             found[id_] = self._near[id_]
+        if bound == self._after:
+            return  # nothing that was read comes before that
         for stream in self._streams:
-            end = len(stream.read) if bound is None else bisect_right(stream.read, bound, key=_id)
-            for id_, certain in stream.read[:end]:
-                found[id_] = certain or found.get(id_, False)
-            del stream.read[:end]
-            self._held -= end
-            await turns.work()
+            if stream.read:
+                end = len(stream.read) if bound is None else bisect_right(stream.read, bound)
+                self._hand_out(stream, end)
+                await turns.work(end)
         self._streams = [stream for stream in self._streams if stream.read or not stream.ended]
 
-
-def _id(candidate: Candidate) -> str:
-    return candidate[0]
+    def _hand_out(self, stream: _Stream, end: int) -> None:
+        """Gather the first `end` ids of a stream."""
+        ids, found = stream.read[:end], self._gathered
+        del stream.read[:end]
+        self._held -= end
+        if stream.certain and not stream.unsure:
+            found.update(dict.fromkeys(ids, True))
+            return
+        for id_ in ids:
+            sure = stream.certain and id_ not in stream.unsure
+            found[id_] = sure or found.get(id_, False)
+        stream.unsure.difference_update(ids)
 
 
 def _after(stream: _Stream) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
+from engine import decision
 from engine.budget import Budget
 from engine.caveats import Bound
-from engine.check import Evaluation, decided, evaluate
+from engine.check import Evaluation, begin, decided, evaluate
 from engine.decision import Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidContext
-from engine.formula import ALLOWED, DENIED
+from engine.formula import ALLOWED, DENIED, Value
 from engine.limits import Limits
 from engine.plan import Forms, Plan
-from engine.reader import Reader, ReverseEdge
+from engine.reader import PlainEdges, Reader, ReverseEdge
 from engine.tuples import Subject
 
+_DECISIONS = (decision.DENIED, decision.ALLOWED)
+"""The decisions of the formula's values 0 and 1."""
+_PLAIN = ("", False)
+"""The form of a tuple without caveat and expiry."""
 _FEWER = 8
+_BEGUN_AT_ONCE = 256
 _REMEMBERED = 10_000
 
 
@@ -52,6 +58,22 @@ class Confirmation:
         holds = self._tuples.holds(edge, forms)
         return None if holds is None or holds == DENIED else holds == ALLOWED
 
+    def candidates(
+        self, edges: Sequence[ReverseEdge], forms: Forms
+    ) -> tuple[list[str], Collection[str]]:
+        """The objects of those tuples of allowed forms that may hold, and which of them may not."""
+        if isinstance(edges, PlainEdges):
+            return (edges.ids if _PLAIN in forms else []), ()
+        ids: list[str] = []
+        unsure: set[str] = set()
+        for edge in edges:
+            holds = self.condition(edge, forms)
+            if holds is not None:
+                ids.append(edge.object_id)
+                if not holds:
+                    unsure.add(edge.object_id)
+        return ids, unsure
+
     def budget(self) -> Budget:
         """What one step of the lookup may cost. Raises BudgetExceeded after the deadline."""
         limits = self._limits
@@ -85,26 +107,33 @@ class Confirmation:
         self, asked: Sequence[tuple[Plan, str]]
     ) -> tuple[list[Decision | EngineError], BudgetExceeded | None]:
         met: list[tuple[Plan, str]] = []
+        candidates = set(asked)  # nobody asks for one of these again
         room = _REMEMBERED - len(self._allowed)
 
         def known(plan: Plan, id_: str) -> bool:
             if (plan, id_) in self._allowed or (self.known and self.known(plan, id_)):
                 return True
-            if len(met) < room:
+            if len(met) < room and (plan, id_) not in candidates:
                 met.append((plan, id_))
             return False
 
         evaluation = Evaluation(self.subject, self._bound, self._now, known)
-        roots = [evaluation.ask(plan, id_) for plan, id_ in asked]
-        met.clear()  # nobody asks for a candidate again
+        roots: list[Value] = []
         stopped = None
         try:
-            await evaluate([evaluation], self._reader, self.budget())
+            budget = self.budget()
+            for start in range(0, len(asked), _BEGUN_AT_ONCE):
+                some = asked[start : start + _BEGUN_AT_ONCE]
+                roots += await begin(evaluation, some, self._reader, budget)
+            await evaluate([evaluation], self._reader, budget)
             self._allowed.update(goal for goal in met if evaluation.ask(*goal).value == ALLOWED)
         except BudgetExceeded as error:
             stopped = error
         results: list[Decision | EngineError] = []
         for root in roots:
+            if isinstance(root, int):
+                results.append(_DECISIONS[root])
+                continue
             if stopped is not None and root.value is None:
                 break
             result = decided(root)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
 from time import perf_counter
+from typing import NamedTuple
 
 from engine.asking import Ground, checked_context, checked_overlay, checked_subject
-from engine.candidates import Approach, Candidate, Candidates, approach
+from engine.candidates import Approach, Candidates, Part, approach
 from engine.confirm import Confirmation
-from engine.decision import ALLOWED, Decision, Verdict
+from engine.decision import ALLOWED, Verdict
 from engine.entrances import Place
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
 from engine.pages import Page
 from engine.plan import SubjectForm
 from engine.reach import Reach, Routes
-from engine.requests import Gap, LookupObjects
+from engine.requests import FoundObject, Gap, LookupObjects
 from engine.store.reverse_overlay import ReverseOverlayReader
 from engine.tuples import Object, check_id
 from engine.write import check_count
@@ -24,7 +26,19 @@ _AT_LEAST, _AT_MOST = 100, 20_000
 _QUICK = 8
 """What took less than one part in so many of the time left may be done twice as large."""
 
-_Decided = tuple[Object, Decision | EngineError]
+_NOTHING = Part([], ())
+
+
+class Spoiled(NamedTuple):
+    """An object that could not be decided."""
+
+    object: Object
+    error: EngineError
+
+
+Listed = FoundObject | Spoiled
+_found = partial(tuple.__new__, FoundObject)
+_object = partial(tuple.__new__, Object)
 
 
 class Listing:
@@ -65,13 +79,13 @@ class Listing:
         self._at_first = self._at_once = min(max(at_once, _AT_LEAST), _AT_MOST)
         self._examined = page.position
         self._candidates: Candidates | None = None
-        self._part: Sequence[Candidate] = ()
-        self._ready: deque[_Decided] = deque()
+        self._part = _NOTHING
+        self._ready: deque[Listed] = deque()
 
     @property
     def size(self) -> int:
         """How many objects, candidates and scans are held in memory."""
-        size = len(self._part) + len(self._ready)
+        size = len(self._part.ids) + len(self._ready)
         if self._candidates is not None:
             size += self._candidates.size
         return size + (0 if self.reach is None else self.reach.size)
@@ -96,14 +110,23 @@ class Listing:
         except BudgetExceeded as error:
             self.stopped = error
 
-    async def next(self) -> _Decided | None:
+    async def next(self) -> Listed | None:
         """The next object that is not denied, or its error; None at the end."""
-        if not await self._fill():
-            self.position = self._examined
-            return None
-        object_, result = self._ready.popleft()
-        self.position = tuple(object_)
-        return object_, result
+        taken = await self.take(1)
+        return taken[0] if taken else None
+
+    async def take(self, most: int) -> list[Listed]:
+        """The next objects that are not denied, and errors, `most` of them unless the list ends."""
+        taken: list[Listed] = []
+        while len(taken) < most:
+            if not await self._fill():
+                self.position = self._examined
+                return taken
+            ready = self._ready
+            taken += [ready.popleft() for _ in range(min(most - len(taken), len(ready)))]
+        if taken:
+            self.position = tuple(taken[-1].object)
+        return taken
 
     async def more(self) -> bool:
         """Whether the list goes on after `position`."""
@@ -121,7 +144,7 @@ class Listing:
         while not self._ready and self.stopped is None:
             begun = perf_counter()
             try:
-                if not self._part and not await self._read_on():
+                if not self._part.ids and not await self._read_on():
                     break
                 await self._decide()
             except BudgetExceeded as error:
@@ -136,7 +159,7 @@ class Listing:
         while True:
             if self._candidates is not None:
                 self._part = await self._candidates.part(self._reader, self._at_once)
-                if self._part:
+                if self._part.ids:
                     return True
             if not self._targets:
                 return False
@@ -156,21 +179,29 @@ class Listing:
     async def _decide(self) -> None:
         """Decide some of the candidates at hand."""
         assert self._target is not None  # the candidates are its
-        at_once = self._at_once
-        part, self._part = self._part[:at_once], self._part[at_once:]
+        (ids, doubtful), at_once = self._part, self._at_once
+        ids, self._part = ids[:at_once], Part(ids[at_once:], doubtful)
+        kind = self._target[0]
+        if not doubtful:
+            objects = map(_object, zip(repeat(kind), ids, strict=False))
+            self._ready.extend(map(_found, zip(objects, repeat(ALLOWED), strict=False)))
+            self._examined = (kind, ids[-1])
+            return
         plan = self._routes.plan(self._target)
-        asked = [(plan, id_) for id_, certain in part if not certain]
+        asked = [(plan, id_) for id_ in ids if id_ in doubtful]
         results, stopped = await self.confirmation.decide(asked)
         answers = iter(results)
-        for id_, certain in part:
-            result = ALLOWED if certain else next(answers, None)
+        for id_ in ids:
+            result = next(answers, None) if id_ in doubtful else ALLOWED
             if result is None:
                 self.stopped = stopped
                 return
-            object_ = Object(self._target[0], id_)
+            object_ = Object(kind, id_)
             self._examined = tuple(object_)
-            if isinstance(result, EngineError) or result.verdict is not Verdict.DENIED:
-                self._ready.append((object_, result))
+            if isinstance(result, EngineError):
+                self._ready.append(Spoiled(object_, result))
+            elif result.verdict is not Verdict.DENIED:
+                self._ready.append(FoundObject(object_, result))
 
 
 def checked_candidates(ground: Ground, asked: LookupObjects) -> list[str] | None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from time import perf_counter
 
-from engine.decision import Decision, Verdict
+from engine.decision import Verdict
 from engine.digest import Part, of_tuples
 from engine.jsontext import canonical_json
 from engine.kept import Kept, Key, key_of
@@ -67,12 +67,12 @@ class Objects:
         page, listing = await self._begin(store, asked, way, _AT_ONCE)
         counts: Counter[Verdict] = Counter()
         gaps: list[Gap] = []
-        while (item := await listing.next()) is not None:
-            object_, result = item
-            if isinstance(result, Decision):
-                counts[result.verdict] += 1
-            elif len(gaps) < _GAPS_TOLD:
-                gaps.append(Gap(str(object_), result))
+        while items := await listing.take(_AT_ONCE):
+            for item in items:
+                if isinstance(item, FoundObject):
+                    counts[item.decision.verdict] += 1
+                elif len(gaps) < _GAPS_TOLD:
+                    gaps.append(Gap(str(item.object), item.error))
         gaps += listing.told_stop()
         numbers = (counts[Verdict.ALLOWED], counts[Verdict.CONDITIONAL])
         return ObjectCount(*numbers, tuple(gaps), page.zookie)
@@ -102,17 +102,14 @@ class Objects:
         self._kept.keep(key, (reach, listing), size)
 
     async def _page(self, page: Page, listing: Listing, size: int) -> ObjectsAnswer:
-        found: list[FoundObject] = []
-        gaps: list[Gap] = []
-        while len(found) + len(gaps) < size and (item := await listing.next()) is not None:
-            object_, result = item
-            if isinstance(result, Decision):
-                found.append(FoundObject(object_, result))
-            else:
-                gaps.append(Gap(str(object_), result))
+        items = await listing.take(size)
+        found = tuple(item for item in items if isinstance(item, FoundObject))
+        gaps = [
+            Gap(str(item.object), item.error) for item in items if not isinstance(item, FoundObject)
+        ]
         position = listing.position if await listing.more() else None
         cursor = None if position is None else await self._pages.seal(page, position)
-        return ObjectsAnswer(tuple(found), cursor, (*gaps, *listing.told_stop()), page.zookie)
+        return ObjectsAnswer(found, cursor, (*gaps, *listing.told_stop()), page.zookie)
 
 
 def _arguments(asked: LookupObjects) -> Part:

@@ -39,11 +39,12 @@ class Turns:
         self._begun = budget.check_time()
         self._work = 0
 
-    async def work(self) -> None:
-        """Count a small piece of work. Raises BudgetExceeded after the deadline."""
-        self._work += 1
-        if self._work % _WORK_PER_PAUSE:
+    async def work(self, count: int = 1) -> None:
+        """Count small pieces of work. Raises BudgetExceeded after the deadline."""
+        self._work += count
+        if self._work < _WORK_PER_PAUSE:
             return
+        self._work = 0
         if self._budget.check_time() - self._begun > _SECONDS_PER_TURN:
             await asyncio.sleep(0)
             self._begun = perf_counter()

@@ -6,9 +6,9 @@ the number of round trips grows with the depth of the graph and not with its siz
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 
 class Probe(NamedTuple):
@@ -66,6 +66,36 @@ class ReverseEdge(NamedTuple):
     caveat: str = ""
     context: str = ""
     expires_at: datetime | None = None
+
+
+class PlainEdges(Sequence[ReverseEdge]):
+    """Tuples without caveat and expiry, by the ids of their objects alone: long lists are mostly
+    such, and are made into edges only for those who ask for them."""
+
+    __slots__ = ("ids",)
+
+    def __init__(self, ids: list[str]) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[ReverseEdge]:
+        return map(ReverseEdge, self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> ReverseEdge: ...
+    @overload
+    def __getitem__(self, index: slice) -> PlainEdges: ...
+    def __getitem__(self, index: int | slice) -> ReverseEdge | PlainEdges:
+        if isinstance(index, slice):
+            return PlainEdges(self.ids[index])
+        return ReverseEdge(self.ids[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Reader(Protocol):

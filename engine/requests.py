@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.decision import Decision
 from engine.errors import EngineError
@@ -270,8 +270,7 @@ class LookupSubjects:
     candidates: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSubject:
+class FoundSubject(NamedTuple):
     """A subject, or the wildcard, and what a check of it says."""
 
     subject: Subject
@@ -337,8 +336,7 @@ class LookupObjects:
     candidates: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundObject:
+class FoundObject(NamedTuple):
     """An object, and what a check of it says: allowed or conditional."""
 
     object: Object

@@ -14,12 +14,14 @@ from api.native.decode import Members, Problems
 from api.native.handlers import consistency_of
 from api.native.overlay import overlay_of
 from api.native.streaming import Stream
+from engine.decision import Decision
 from engine.errors import EngineError
 from engine.pages import Way
 from engine.requests import Gap
 from engine.tuples import check_subject_id
 
 _GRACE = 1.0
+_NONE: Sequence[str] = ()
 
 
 class ListPage(Protocol):
@@ -100,7 +102,7 @@ async def send_lines(
             told = entries(page)
             lines = [*told, *beside(page)]
             if lines:
-                await stream.send(b"".join(render.encode(item) + b"\n" for item in lines))
+                await stream.send(render.encode_lines(lines))
             found += len(told)
             gaps += page.gaps
             page = await _next(call, pages)
@@ -120,6 +122,11 @@ async def _next(call: Call, pages: AsyncIterator[P]) -> P | None:
             return await anext(pages, None)
     except TimeoutError:
         raise DeadlinePassed("a page was late", budget="milliseconds") from None
+
+
+def missing(decision: Decision) -> Sequence[str]:
+    """The names of the context that a decision misses, sorted."""
+    return sorted(decision.missing) if decision.missing else _NONE
 
 
 def ending(gaps: tuple[Gap, ...], zookie: str) -> dict[str, Any]:

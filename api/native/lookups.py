@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from msgspec import Struct
 
 from api.asgi import Answer
 from api.calls import Call
 from api.native import render
 from api.native.decode import Members, Problems, relation_name
-from api.native.listing import body_of, candidates_of, ending, send_lines, way_of
+from api.native.listing import body_of, candidates_of, ending, missing, send_lines, way_of
 from api.native.overlay import tuples_of
+from engine.decision import Verdict
 from engine.requests import (
-    FoundSubject,
     LookupPermissions,
     LookupSubjects,
     PermissionsAnswer,
@@ -115,17 +118,17 @@ def _page(answer: SubjectsAnswer) -> dict[str, Any]:
     }
 
 
-def _entries(page: SubjectsAnswer) -> list[Any]:
-    return [_found(item) for item in page.subjects]
+class _Found(Struct, gc=False):
+    subject: str
+    decision: Verdict
+    missing_context: Sequence[str]
 
 
-def _found(item: FoundSubject) -> dict[str, Any]:
-    decision = item.decision
-    return {
-        "subject": str(item.subject),
-        "decision": decision.verdict.value,
-        "missing_context": sorted(decision.missing),
-    }
+def _entries(page: SubjectsAnswer) -> list[_Found]:
+    return [
+        _Found(str(subject), decision.verdict, missing(decision))
+        for subject, decision in page.subjects
+    ]
 
 
 def _count(answer: SubjectCount) -> dict[str, Any]:

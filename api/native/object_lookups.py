@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from msgspec import Struct
 
 from api.asgi import Answer
 from api.calls import Call
 from api.native import render
 from api.native.decode import Members, Problems, relation_name
-from api.native.listing import body_of, candidates_of, ending, send_lines, way_of
+from api.native.listing import body_of, candidates_of, ending, missing, send_lines, way_of
 from api.native.overlay import tuples_of
-from engine.requests import FoundObject, LookupObjects, ObjectCount, ObjectsAnswer
+from engine.decision import Verdict
+from engine.requests import LookupObjects, ObjectCount, ObjectsAnswer
 from engine.tuples import MAX_TYPE_BYTES, check_name, parse_subject
 
 _COUNT_FIELDS = (
@@ -95,16 +99,17 @@ def _type_name(text: str, field: str) -> str:
     return check_name(text, field, MAX_TYPE_BYTES)
 
 
-def _entries(page: ObjectsAnswer) -> list[Any]:
-    return [_found(item) for item in page.objects]
+class _Found(Struct, gc=False):
+    object: str
+    decision: Verdict
+    missing_context: Sequence[str]
 
 
-def _found(item: FoundObject) -> dict[str, Any]:
-    return {
-        "object": str(item.object),
-        "decision": item.decision.verdict.value,
-        "missing_context": sorted(item.decision.missing),
-    }
+def _entries(page: ObjectsAnswer) -> list[_Found]:
+    return [
+        _Found(f"{kind}:{id_}", decision.verdict, missing(decision))
+        for (kind, id_), decision in page.objects
+    ]
 
 
 def _count(answer: ObjectCount) -> dict[str, Any]:

@@ -31,7 +31,8 @@ Json = dict[str, Any]
 MAX_TREE_DEPTH = 200
 """Nested deeper, a document is refused by many JSON readers."""
 
-encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+encode, encode_lines = _encoder.encode, _encoder.encode_lines
 
 
 def tuple_(item: RelationTuple) -> Json:

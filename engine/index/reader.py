@@ -10,6 +10,7 @@ from engine.errors import BudgetExceeded
 from engine.index.apply import ABSENT, CONDITIONED, FORWARD, PLAIN, REVERSE, identity_of, is_userset
 from engine.index.encoding import (
     DIGEST,
+    LONGEST,
     USERSET,
     Access,
     Condition,
@@ -24,7 +25,7 @@ from engine.index.encoding import (
 )
 from engine.index.files import Held, IndexDamagedError, Tables, revision_key
 from engine.plan import Plan
-from engine.reader import Edge, Probe, ReverseEdge, ReverseScan, Scan
+from engine.reader import Edge, PlainEdges, Probe, ReverseEdge, ReverseScan, Scan
 from engine.sight import Sights
 from engine.tuples import WILDCARD, Subject
 
@@ -48,6 +49,7 @@ class View:
         self._tables = tables
         self._transaction = transaction
         self._forward = transaction.cursor(tables.forward)
+        self._reverse = transaction.cursor(tables.reverse)
         self._undo = None if undo is None else transaction.cursor(tables.undo)
         self._since = b"" if undo is None else revision_key(undo + 1)
 
@@ -106,18 +108,22 @@ class View:
                 found.append(edge)
         return found
 
-    def objects(self, scan: ReverseScan, most: int) -> list[ReverseEdge]:
+    def objects(self, scan: ReverseScan, most: int) -> Sequence[ReverseEdge]:
         """The first `most` tuples that a reverse scan asks for, in the order of object ids."""
         access = self.names.access(
             scan.object_type, scan.relation, scan.subject_type, scan.subject_relation
         )
         if access is None:
-            return []
+            return ()
         subject_id = packed(scan.subject_id)
         form = access.form
         noted: dict[bytes, bytes] = {}
         if self._undo is not None:
             noted = self._noted(REVERSE + form + access.relation + subject_id)
+        if not noted:
+            plain = self._plain_objects(access, subject_id, scan.after, most)
+            if plain is not None:
+                return plain
         # What was changed since may hide as many, and an id may stand anywhere in its cluster.
         wanted = most + len(noted)
         found: dict[bytes, ReverseEdge] = {}
@@ -145,12 +151,37 @@ class View:
         """About how many tuples there are under a key of `forward`."""
         return self._forward.count() if self._forward.set_key(key) else 0
 
+    def _plain_objects(
+        self, access: Access, subject_id: bytes, after: str, most: int
+    ) -> PlainEdges | None:
+        """The first `most` tuples of a subject if none of them is conditional and no id is long,
+        so that they lie as they are asked for; else None."""
+        cursor, rest = self._reverse, access.relation + subject_id
+        if access.conditional is not None and cursor.set_key(access.conditional + rest):
+            return None
+        if access.plain is None:
+            return PlainEdges([])
+        key = access.plain + rest
+        if not after:
+            there, start = cursor.set_key(key), b""
+        else:
+            start = packed(after)
+            there = cursor.set_range_dup(key, start)
+        if not there:
+            return PlainEdges([])
+        values = list(islice(cursor.iternext_dup(), most + 1))
+        if values[0] == start:
+            del values[0]
+        if is_cut(start) or (values and max(map(len, values)) > LONGEST):
+            return None
+        return PlainEdges(list(map(bytes.decode, values[:most])))
+
     def reached_from(self, access: Access, subject_id: bytes, most: int) -> tuple[list[str], bool]:
         """The objects of up to `most` and one plain tuples of a subject, by a packed id; and
         whether there are conditional ones. Only of the newest revision."""
         assert self._undo is None  # the notes are not looked at
         rest = access.relation + subject_id
-        cursor = self._transaction.cursor(self._tables.reverse)
+        cursor = self._reverse
         found: list[str] = []
         if access.plain is not None and cursor.set_key(access.plain + rest):
             found = [self._text(value) for value in islice(cursor.iternext_dup(), most + 1)]
@@ -174,7 +205,7 @@ class View:
 
     def _object_ids(self, key: bytes, after: str, most: int) -> Iterator[bytes]:
         """Ids from the cluster of `after` on, to the end of the cluster of the last one."""
-        cursor = self._transaction.cursor(self._tables.reverse)
+        cursor = self._reverse
         start = packed(after)
         if is_cut(start):
             start = start[:-DIGEST]
@@ -346,9 +377,10 @@ class IndexReader:
         self, scans: Sequence[ReverseScan], each: int, limit: int
     ) -> Sequence[Sequence[ReverseEdge]]:
         """See `ReverseReader.objects_of`."""
-        found: list[list[ReverseEdge]] = []
+        found: list[Sequence[ReverseEdge]] = []
+        objects = self.view.objects
         for scan in scans:
-            found.append(self.view.objects(scan, min(each, limit + 1)))
+            found.append(objects(scan, min(each, limit + 1)))
             limit -= len(found[-1])
             if limit < 0:
                 raise BudgetExceeded.of("reads")

@@ -48,7 +48,7 @@ async def test_streams_are_merged(seed: int, at_once: int) -> None:
     for (id_, group), end in stored.items():
         if not end:  # the caveat is not allowed here
             expected[id_] = expected.get(id_, False) or sure[group]
-    got = []
-    while part := await candidates.part(reader, at_once):
-        got += part
+    got: list[tuple[str, bool]] = []
+    while (part := await candidates.part(reader, at_once)).ids:
+        got += [(id_, id_ not in part.doubtful) for id_ in part.ids]
     assert got == sorted((id_, sure_) for id_, sure_ in expected.items() if id_ > "07")
