@@ -1,7 +1,7 @@
 # The ways into the project. Needs make, sh, and Python 3.11 or newer with its venv module.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench load fuzz crosscheck lock format
+.PHONY: help serve test check bench load measure fuzz crosscheck soak lock format
 
 BIN := .venv/bin
 # What tests print about themselves; `make test ARGS="tests/engine -x"` runs a part.
@@ -27,22 +27,32 @@ format: ## Format the code
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: ## Measure checks by kind on memory and on Postgres, then lists in a million tuples
+bench: ## Measure checks on memory, Postgres and the index, then lists in a million tuples
 	@scripts/venv.sh dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python -m loadtests.onindex)
 	@$(if $(ARGS),,$(BIN)/python -m loadtests.lookups)
+	@$(if $(ARGS),,$(BIN)/python -m loadtests.lookups --index)
 
 load: ## Measure a server of its own over HTTP: requests a second, and times at 60 % of that
 	@scripts/venv.sh dev
 	@$(BIN)/python -m loadtests.load $(ARGS)
 
+measure: ## Measure everything for docs/performance.md and draw it; ARGS=onindex-1m is one part
+	@scripts/venv.sh dev
+	@$(BIN)/python -m loadtests.everything $(ARGS)
+
 fuzz: ## Compare a million random checks with the reference evaluator
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-crosscheck: ## Hold every question against a check of everything, on memory and on Postgres
+crosscheck: ## Hold every question against a check of everything, on memory, index and Postgres
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.crosscheck $(ARGS)
+
+soak: ## Write 100,000 times while answers of the index are held to the reference evaluator
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.index.writers $(ARGS)
 
 lock: ## Resolve the requirements again; ARGS=--upgrade takes newer versions
 	@scripts/venv.sh dev

@@ -1,4 +1,4 @@
-"""`make crosscheck`: the whole cross-check, on memory and on Postgres, on every core.
+"""`make crosscheck`: the whole cross-check, on memory, an index, and Postgres, on every core.
 
 `python -m tests.crosscheck --worlds 200 --first 0 --questions 1` crosses all published and own
 scenarios and that many random worlds, in both layouts. Every difference is printed with its
@@ -41,11 +41,13 @@ from tests.crosscheck.cases import (
     random_case,
 )
 from tests.crosscheck.suite import Depth, compare
+from tests.index.indexed import NearStorage
 from tests.worlds import NOW
 
 _TEMPLATE = "template_migrated"
 _SCENARIOS = (published_files, known_bypasses, own_scenarios)
 _PER_TASK = 5
+_STORAGES = ["memory", "index", "postgres"]
 
 
 class Task(NamedTuple):
@@ -70,9 +72,14 @@ def scenarios() -> list[Case]:
 
 @asynccontextmanager
 async def _opened(storage: str, dsn: str) -> AsyncIterator[Storage]:
-    """A storage of its own: memory, or a new database."""
+    """A storage of its own: memory, an index beside it, or a new database."""
     if storage == "memory":
         yield MemoryStorage(lambda: NOW)
+        return
+    if storage == "index":
+        indexed = NearStorage(lambda: NOW)
+        yield indexed
+        await indexed.close()
         return
     name = f"crosscheck_{os.getpid()}"
     admin = await asyncpg.connect(dsn)
@@ -93,6 +100,9 @@ async def _crossed(task: Task, dsn: str, depth: Depth) -> tuple[list[str], Count
         for case in task.cases():
             tally[f"cases on {task.storage}"] += 1
             found += await compare(storage, case, depth, tally)
+        if isinstance(storage, NearStorage):
+            tally["readers of the index"] += storage.served
+            tally["readers of the store instead"] += storage.refused
     return [f"{task.storage}: {one}" for one in found], tally
 
 
@@ -124,11 +134,11 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=200, help="how many random worlds")
     parser.add_argument("--first", type=int, default=0, help="the first world's seed")
     parser.add_argument("--questions", type=int, default=1, help="how many times those of a test")
-    parser.add_argument("--storage", choices=["memory", "postgres"], help="one storage alone")
+    parser.add_argument("--storage", choices=_STORAGES, help="one storage alone")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     console = Console()
-    storages = [options.storage] if options.storage else ["memory", "postgres"]
+    storages = [options.storage] if options.storage else _STORAGES
     worlds = range(options.first, options.first + options.worlds)
     tally: Counter[str] = Counter()
     differences: list[str] = []

@@ -1,6 +1,6 @@
 """Every question about every scenario and 200 random worlds agrees with a check of everything.
 
-`make crosscheck` does the same with more questions, in both layouts and on both storages.
+`make crosscheck` does the same with more questions, in both layouts and on every storage.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.crosscheck.cases import (
     random_case,
 )
 from tests.crosscheck.suite import Depth, compare
+from tests.index.indexed import NearStorage
 from tests.worlds import NOW
 
 Source = Callable[[], list[Case]]
@@ -51,6 +52,14 @@ async def test_random_worlds(first: int) -> None:
         tally += await crossed(MemoryStorage(lambda: NOW), [random_case(seed)], depth)
     assert_varied(tally, "error", "wildcards", "subject denied", "usersets beneath", *UNSURE)
     assert tally["trees too large"] < tally["trees"] / 5
+
+
+async def test_random_worlds_on_an_index() -> None:
+    storage = NearStorage(lambda: NOW)
+    tally = await crossed(storage, map(random_case, range(3, 200, 19)), Depth())
+    assert storage.served > 10 * storage.refused
+    await storage.close()
+    assert_varied(tally, "error")
 
 
 async def test_random_worlds_on_postgres(fresh_database: str) -> None:

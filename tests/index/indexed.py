@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from engine.consistency import utcnow
 from engine.errors import StoreNotFound
 from engine.index.build import Rows, StoredShape
 from engine.index.files import Tables
@@ -102,8 +103,8 @@ class IndexedStorage(MemoryStorage):
     the first revision; without, it is built when it is first read.
     """
 
-    def __init__(self, *, follows: bool) -> None:
-        super().__init__()
+    def __init__(self, *, follows: bool, now: Callable[[], datetime] = utcnow) -> None:
+        super().__init__(now)
         self._follows = follows
         self._directory = TemporaryDirectory(prefix="stonetown-index-")
         self.root = Path(self._directory.name)
@@ -142,6 +143,26 @@ class IndexedStorage(MemoryStorage):
         for follower in self.followers.values():
             await follower.stop()
         self._directory.cleanup()
+
+
+class NearStorage(IndexedStorage):
+    """Its readers have the tuples of the index at hand, which is brought level by each write."""
+
+    def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
+        super().__init__(follows=True, now=now)
+
+    def reader(self, snapshot: Snapshot) -> ReverseReader:
+        reader = self.local.reader(snapshot, MemoryStorage.reader(self, snapshot))
+        if reader.local() is None:
+            self.refused += 1
+        else:
+            self.served += 1
+        return reader
+
+    async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
+        outcome = await super().write(store_id, command)
+        await self.level(store_id)
+        return outcome
 
 
 class _Level:
