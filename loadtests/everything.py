@@ -1,4 +1,4 @@
-"""Measure everything that `docs/performance.md` tells, and draw it: `make measure`.
+"""Measure everything that `docs/performance.md` tells, draw it, and put it there: `make measure`.
 
 Each part writes `loadtests/results/NAME.json`; parts can be named to be measured alone. It takes
 about half an hour, and a machine that does nothing else.
@@ -9,22 +9,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-from loadtests import plots
+from loadtests import plots, report
 from loadtests.peer import LIBRARY
 
-RESULTS = Path(__file__).parent / "results"
 PARTS = {
     "onindex-100k": ("loadtests.onindex", "--tuples", "100000"),
     "onindex-1m": ("loadtests.onindex", "--tuples", "1000000"),
     "onindex-10m": ("loadtests.onindex", "--tuples", "10000000"),
-    "lists": ("loadtests.lookups", "--index"),
-    "visible": ("loadtests.visible",),
+    "lists": ("loadtests.lookups", "--index", "--only", "objects, view"),
+    "visible": ("loadtests.visible", "--tuples", "100000", "--writes", "500"),
     "writes": ("loadtests.writes",),
-    "http": ("loadtests.load",),
-    "http-bare": ("loadtests.load", "--bare"),
-    "peer": ("loadtests.peer",),
+    "http": ("loadtests.load", "--tuples", "100000", "--seconds", "3"),
+    "http-bare": ("loadtests.load", "--bare", "--seconds", "3"),
+    "peer": ("loadtests.peer", "--tuples", "20000"),
 }
 
 
@@ -34,9 +32,10 @@ def main() -> int:
     if unknown := set(chosen) - PARTS.keys():
         sys.stderr.write(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}\n")
         return 1
-    RESULTS.mkdir(exist_ok=True)
+    plots.RESULTS.mkdir(exist_ok=True)
     failed = [name for name in chosen if not _measure(name)]
-    plots.draw(RESULTS)
+    plots.draw()
+    report.refresh()
     return 1 if failed else 0
 
 
@@ -45,7 +44,7 @@ def _measure(name: str) -> bool:
     command = [sys.executable, "-m", *PARTS[name], "--json"]
     ended = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
     if ended.returncode == 0:
-        (RESULTS / f"{name}.json").write_bytes(ended.stdout)
+        (plots.RESULTS / f"{name}.json").write_bytes(ended.stdout)
     return ended.returncode == 0
 
 

@@ -64,8 +64,13 @@ Sizes = AsyncIterator[int]
 """A list as it is read: how many entries each page has."""
 
 
+def chosen(only: str) -> list[Question]:
+    """The lists that are measured: those whose names begin so."""
+    return [question for question in questions() if question.name.startswith(only)]
+
+
 def questions() -> Iterator[Question]:
-    """All lists that are measured."""
+    """All lists that can be measured."""
     for relation in ("view", "read", "both"):
         for size in SIZES:
             objects = LookupObjects(("document",), relation, Subject("user", f"u{size}"))
@@ -86,12 +91,12 @@ class Lists:
         self._pool = pool
         self._rounds = rounds
 
-    async def measure(self) -> list[Figure]:
-        """A figure for each question and way. Raises WrongAnswerError."""
+    async def measure(self, only: str = "") -> list[Figure]:
+        """A figure for each way of each list that is chosen. Raises WrongAnswerError."""
         ways = dict(zip(WAYS, (self._first_page, self._pages, self._stream), strict=True))
         return [
             await self._measure(question, name, way)
-            for question in questions()
+            for question in chosen(only)
             for name, way in ways.items()
         ]
 
@@ -160,7 +165,7 @@ async def _peak(sizes: Sizes, expected: int) -> float:
         tracemalloc.stop()
 
 
-async def run(dsn: str, rounds: int) -> dict[str, Any]:
+async def run(dsn: str, rounds: int, only: str = "") -> dict[str, Any]:
     """Everything that is measured on Postgres, as JSON has it."""
     await migrate(dsn)
     pool = await CountingPool.open(
@@ -177,13 +182,13 @@ async def run(dsn: str, rounds: int) -> dict[str, Any]:
         begun = perf_counter()
         count = await fill(engine, dsn)
         seconds = perf_counter() - begun
-        figures = await Lists(engine, pool, rounds).measure()
+        figures = await Lists(engine, pool, rounds).measure(only)
     finally:
         await engine.close()
     return _found(count, seconds, figures)
 
 
-async def run_on_index(directory: Path, rounds: int) -> dict[str, Any]:
+async def run_on_index(directory: Path, rounds: int, only: str) -> dict[str, Any]:
     """The same on the index that an indexer keeps."""
     async with servers(directory) as shared:
         begun = perf_counter()
@@ -193,7 +198,7 @@ async def run_on_index(directory: Path, rounds: int) -> dict[str, Any]:
         seconds = perf_counter() - begun
         async with node(shared, directory / "index") as on:
             await on.built(STORE)
-            figures = await Lists(on.engine, on.pool, rounds).measure()
+            figures = await Lists(on.engine, on.pool, rounds).measure(only)
     return _found(count, seconds, figures)
 
 
@@ -234,15 +239,17 @@ def main() -> None:
     parser.add_argument("--index", action="store_true", help="on a node's own index")
     parser.add_argument("--rounds", type=int, default=3, help="each time is a median of so many")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--only", default="", help="lists whose names begin so")
     arguments = parser.parse_args()
+    how = (arguments.rounds, arguments.only)
     with tempfile.TemporaryDirectory(prefix="stonetown-bench-") as directory:
         if arguments.index:
-            found = uvloop.run(run_on_index(Path(directory), arguments.rounds))
+            found = uvloop.run(run_on_index(Path(directory), *how))
         elif arguments.database:
-            found = uvloop.run(run(arguments.database, arguments.rounds))
+            found = uvloop.run(run(arguments.database, *how))
         else:
             with PrivatePostgres(Path(directory)) as server:
-                found = uvloop.run(run(server.dsn, arguments.rounds))
+                found = uvloop.run(run(server.dsn, *how))
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
