@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parent.parent / "docs" / "performance"
-_WIDTH, _LABELS, _ROW, _TOP = 760, 250, 22, 58
+_WIDTH, _LABELS, _ROW, _TOP = 860, 300, 22, 58
 _FONT = 'font-family="sans-serif" font-size="12" role="img"'
 _BAR, _GOAL = "#4878a8", "#c44e52"
 _SIZES = {"100k": "100,000", "1m": "1,000,000", "10m": "10,000,000"}
@@ -41,7 +41,7 @@ def svg(chart: Chart) -> str:
     """The picture of a chart whose values are all above 0."""
     values = [bar.value for bar in chart.bars]
     values += [bar.goal for bar in chart.bars if bar.goal is not None]
-    low, high = log10(min(values) / 2), log10(max(values) * 2.2)
+    low, high = log10(min(values) / 2), log10(max(values) * 4)
     scale = (_WIDTH - _LABELS - 20) / (high - low)
     height = _TOP + _ROW * len(chart.bars) + 12
 
