@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from api.servers.postgres import PrivatePostgres
 from api.servers.valkey import PrivateValkey
 
 _numbers = itertools.count(1)
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, and all that they start; some
+# of that is there to be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def database_dsn(dsn: str, database: str) -> str:
