@@ -234,7 +234,9 @@ class Freshness:
         head, as_of = self._heads.known(store_id)
         if self.announcer is None or head is None or as_of < oldest:
             return (await self._heads.since(store_id, started)).snapshot
-        demanded = await self.announcer.last_write(store_id, objects, as_of)
+        demanded = await self.announcer.last_write(
+            store_id, objects, as_of, head.snapshot.revision
+        )
         if demanded is not None and demanded <= head.snapshot.revision:
             return head.snapshot
         # Asked from now on, not from the start: the announcer's record was seen alive before it.
@@ -271,7 +273,8 @@ class Freshness:
         if objects:
             if self.announcer is None:
                 return None
-            demanded = await self.announcer.last_write(store_id, objects, shown.as_of)
+            held = shown.snapshot.revision
+            demanded = await self.announcer.last_write(store_id, objects, shown.as_of, held)
             if demanded is None:
                 return None
         else:

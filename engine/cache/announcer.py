@@ -36,9 +36,10 @@ class Announcer(Protocol):
         ...
 
     async def last_write(
-        self, store_id: str, objects: Collection[Object], known_as_of: float
+        self, store_id: str, objects: Collection[Object], known_as_of: float, held: int
     ) -> int | None:
-        """The newest revision that touched one of `objects`, 0 if none is on record.
+        """The newest revision after `held` that touched one of `objects`, or one after that; 0 if
+        none is on record.
 
         None if the record may lack a write that was published after `known_as_of` (on the clock
         that the announcer shares with its node): then only storage knows.

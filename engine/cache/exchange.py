@@ -1,98 +1,125 @@
 """Questions to Redis over one connection: those that arrive together travel together.
 
 One exchange runs at a time; what is asked meanwhile waits for the next one, so a reply was always
-made after its question was asked. A caller that is cancelled leaves the exchange running.
+made after its question was asked. A question that many have is sent once. A caller that is
+cancelled leaves the exchange running.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import ResponseError
 
 Command = tuple[str | bytes, ...]
+Q = TypeVar("Q", bound=Hashable)
+A = TypeVar("A")
 
 
-class Replies(NamedTuple):
-    """One value or ResponseError per command, and the `session` that the connection that brought
-    them was given when it was opened."""
+class Exchange(Generic[Q, A]):
+    """Sends the `command` of each question over a connection of `pool`, which it keeps, and gives
+    everyone who asked it what `understand` makes of the reply: of the question, the value or
+    ResponseError, and the `session` that the connection was given when it was opened. An exchange
+    ends after `seconds`.
+    """
 
-    values: list[Any]
-    session: Any
-
-
-class _Batch:
-    def __init__(self) -> None:
-        self.commands: list[Command] = []
-        self.done: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
-
-
-class Exchange:
-    """Takes its connection from `pool` for each exchange, which ends after `seconds`."""
-
-    def __init__(self, pool: ConnectionPool, *, seconds: float) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        *,
+        seconds: float,
+        command: Callable[[Q], Command],
+        understand: Callable[[Q, Any, Any], A],
+    ) -> None:
         self._pool = pool
         self._seconds = seconds
-        self._waiting: _Batch | None = None
+        self._command = command
+        self._understand = understand
+        self._connection: Any = None
+        self._waiting: dict[Q, list[asyncio.Future[A]]] = {}
         self._running: asyncio.Task[None] | None = None
 
-    async def ask(self, commands: Sequence[Command]) -> Replies:
-        """The replies to `commands`, which follow each other on the wire.
+    async def ask(self, question: Q) -> A:
+        """What the reply to `question` means.
 
-        Raises RedisError, OSError or TimeoutError if there are none.
+        Raises RedisError, OSError or TimeoutError if there is none.
         """
-        if self._waiting is None:
-            self._waiting = _Batch()
-        batch, at = self._waiting, len(self._waiting.commands)
-        batch.commands += commands
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
-        replies = await asyncio.shield(batch.done)
-        return replies._replace(values=replies.values[at : at + len(commands)])
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        asking = self._waiting.get(question)
+        if asking is None:
+            self._waiting[question] = [answer]
+            if self._running is None or self._running.done():
+                self._running = asyncio.create_task(self._run())
+        else:
+            asking.append(answer)
+        return await answer
 
     async def close(self) -> None:
         """End the running exchange; those who wait get an error."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        self._fail(self._waiting, Lost("closed"))
+        _fail(self._waiting, Lost("closed"))
+        await self._let_go()
 
     async def _run(self) -> None:
-        while (batch := self._waiting) is not None:
-            self._waiting = None
+        while self._waiting:
+            batch, self._waiting = self._waiting, {}
             try:
                 async with asyncio.timeout(self._seconds):
-                    batch.done.set_result(await self._exchange(batch.commands))
+                    replies, session = await self._exchange(list(batch))
+                for (question, asking), reply in zip(batch.items(), replies, strict=True):
+                    answer = self._understand(question, reply, session)
+                    for one in asking:
+                        if not one.done():
+                            one.set_result(answer)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
                 # Those who came meanwhile need not find out for themselves.
-                self._fail(batch, error)
-                self._fail(self._waiting, error)
-                self._waiting = None
+                _fail(batch, error)
+                _fail(self._waiting, error)
+                self._waiting = {}
             except BaseException:
-                self._fail(batch, Lost("closed"))
+                _fail(batch, Lost("closed"))
                 raise
 
-    async def _exchange(self, commands: Sequence[Command]) -> Replies:
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+    async def _exchange(self, questions: list[Q]) -> tuple[list[Any], Any]:
+        """The values in order, and the session of the connection that brought them."""
+        if self._connection is not None:
+            try:
+                return await self._asked(questions)
+            except (Lost, OSError):
+                pass  # The other end may have closed it since it was last used.
+        return await self._asked(questions)
+
+    async def _asked(self, questions: list[Q]) -> tuple[list[Any], Any]:
         try:
-            await connection.send_packed_command(connection.pack_commands(commands))
-            values = [await _reply(connection) for _ in commands]
-            return Replies(values, connection.session)
+            if self._connection is None:
+                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            connection = self._connection
+            commands = connection.pack_commands([self._command(one) for one in questions])
+            await connection.send_packed_command(commands, check_health=False)
+            return [await _reply(connection) for _ in questions], connection.session
         except BaseException:
             # Replies may be under way that would answer the next question.
-            await connection.disconnect(nowait=True)
+            await self._let_go()
             raise
-        finally:
+
+    async def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
             await self._pool.release(connection)
 
-    def _fail(self, batch: _Batch | None, error: Exception) -> None:
-        if batch is not None and not batch.done.done():
-            batch.done.set_exception(error)
-            batch.done.exception()  # All who waited may be gone.
+
+def _fail(batch: dict[Q, list[asyncio.Future[A]]], error: Exception) -> None:
+    for asking in batch.values():
+        for one in asking:
+            if not one.done():
+                one.set_exception(error)
 
 
 async def _reply(connection: Any) -> Any:

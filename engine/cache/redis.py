@@ -7,6 +7,9 @@ before it last read the store's head: a record that was flushed, evicted or expi
 and a server that restarted or failed over has other connections. Everything written since that
 sight is in the record, and everything written before it is in the head. No clock is compared.
 
+A node asks for all that was written since a revision, whatever the objects, so that the checks of
+a moment have one question together.
+
 Connections must lead to one server that holds one memory: not to a proxy that spreads commands.
 """
 
@@ -27,7 +30,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from engine.cache.announcer import News
-from engine.cache.exchange import Exchange
+from engine.cache.exchange import Command, Exchange
 from engine.cache.listener import Listener
 from engine.cache.publishing import Publishing
 from engine.cache.shared import Lru, elapsed
@@ -43,23 +46,34 @@ _SILENCE_SECONDS = 1.0
 _LOG_SECONDS = 10.0
 _CONNECTIONS = 16
 _STORES = 10_000
-_RECORD_SECONDS = 10
-_RECORD_FIELDS = 1_000
+_RECORD_NAMES = 2_000
+_NEWEST = 256
 _KEPT_SECONDS = 24 * 60 * 60
 _WHOLE_STORE = b"all"
 _NAMED_OBJECTS = 1_000
 _REVISION = re.compile(rb"[0-9]{1,19}")
 _PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
 
-# When each record's id was first seen over a connection, by store.
-Sightings = Lru[str, dict[bytes, float]]
+_ID = re.compile(rb"id:[0-9a-f]{32}")
+
+# The id of each store's record and when it was first seen over a connection.
+Sightings = Lru[str, tuple[bytes, float]]
+
+
+class _Since(NamedTuple):
+    """A question: what was written to a store after a revision."""
+
+    store_id: str
+    revision: int
 
 
 class _Record(NamedTuple):
-    """What is on record for a store: since when that is known to be whole, and revisions."""
+    """What is on record: since when that is known to be whole, the revisions of objects by name,
+    and the revision up to which objects that are not named may have been written."""
 
     seen: float
-    values: list[bytes]
+    named: dict[bytes, int]
+    unnamed: int
 
 
 class RedisAnnouncer:
@@ -77,8 +91,13 @@ class RedisAnnouncer:
         self._client = Redis(connection_pool=_pool(url, _CONNECTIONS))
         self._publish = self._client.register_script(_PUBLISH)
         self._publishing = Publishing(self._send, most_names=_NAMED_OBJECTS)
-        self._reading = _pool(url, 1, redis_connect_func=self._greet)
-        self._exchange = Exchange(self._reading, seconds=_READ_SECONDS)
+        self._reading = _pool(url, 1, socket_timeout=None, redis_connect_func=self._greet)
+        self._exchange = Exchange(
+            self._reading,
+            seconds=_READ_SECONDS,
+            command=self._question,
+            understand=self._understand,
+        )
         self._beginning: set[str] = set()
         self._listener = Listener(url, channel=f"{prefix}:1:news")
         self._silent_until = float("-inf")
@@ -98,14 +117,13 @@ class RedisAnnouncer:
         return await self._record(store_id, revision, named, announce=True)
 
     async def last_write(
-        self, store_id: str, objects: Collection[Object], known_as_of: float
+        self, store_id: str, objects: Collection[Object], known_as_of: float, held: int
     ) -> int | None:
         """See `Announcer.last_write`; waits for one exchange of 50 ms at most, and has one."""
-        if not self._worth_asking():
+        if self._away and not self._worth_asking():
             return None
-        fields: list[str | bytes] = ["id", _WHOLE_STORE, *(_name(item) for item in set(objects))]
         try:
-            record = await self._read(store_id, fields)
+            record = await self._exchange.ask(_Since(store_id, held))
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
             self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
@@ -114,15 +132,19 @@ class RedisAnnouncer:
         if record is None:
             await self._begin(store_id)
             return None
-        if record.seen >= known_as_of or not all(map(_REVISION.fullmatch, record.values)):
+        if record.seen >= known_as_of:
             return None
-        return max(map(int, record.values), default=0)
+        newest, named = record.unnamed, record.named
+        if named:
+            for name in {_WHOLE_STORE, *map(_name, objects)}:
+                newest = max(newest, named.get(name, 0))
+        return newest
 
     async def forget(self, store_id: str) -> None:
         """See `Announcer.forget`."""
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
-                await self._client.delete(*self._keys(store_id))
+                await self._client.delete(self._key(store_id))
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
 
@@ -150,40 +172,39 @@ class RedisAnnouncer:
     async def _record(
         self, store_id: str, revision: int, names: Collection[bytes], *, announce: bool
     ) -> bool:
-        limits = (_RECORD_SECONDS, _RECORD_FIELDS, _KEPT_SECONDS)
+        limits = (_RECORD_NAMES, _KEPT_SECONDS)
         news = (f"{self._prefix}:1:news", store_id if announce else "")
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await self._publish(
-                    keys=self._keys(store_id),
-                    args=[token_hex(16), revision, *limits, *news, *names],
+                    keys=[self._key(store_id)],
+                    args=[f"id:{token_hex(16)}", revision, *limits, *news, *names],
                 )
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
             return False
         return True
 
-    async def _read(self, store_id: str, fields: Collection[str | bytes]) -> _Record | None:
-        """The fields on record; None if there is no record.
+    def _question(self, since: _Since) -> Command:
+        newer = (f"({since.revision}", "WITHSCORES", "LIMIT", "0", f"{_NEWEST + 1}")
+        return ("ZREVRANGEBYSCORE", self._key(since.store_id), "+inf", *newer)
 
-        The order of the two reads matters: a record that is set aside between them is then read
-        twice, never missed.
-        """
-        commands = [("HMGET", key, *fields) for key in self._keys(store_id)]
-        replies = await self._exchange.ask(commands)
-        if any(isinstance(value, ResponseError) for value in replies.values):
-            # Something else stands under a record's key. Publishing replaces it.
+    def _understand(
+        self, since: _Since, reply: list[bytes] | ResponseError, sightings: Sightings
+    ) -> _Record | None:
+        """The record that the reply shows; None if it is none, which publishing then begins."""
+        if isinstance(reply, ResponseError) or not reply or not _ID.fullmatch(reply[0]):
             return None
-        (id_, *written), (id_before, *written_before) = replies.values
-        if id_ is None:
+        names, revisions = reply[2::2], reply[3::2]
+        if not all(map(_REVISION.fullmatch, revisions)):
             return None
-        sightings: Sightings = replies.session
-        earlier = sightings.used(store_id) or {}
-        now = self._clock()
-        ids = [known for known in (id_, id_before) if known is not None]
-        seen = sightings.put(store_id, {known: earlier.get(known, now) for known in ids})
-        values = [value for value in (*written, *written_before) if value is not None]
-        return _Record(min(seen.values()), values)
+        id_, now = reply[0], self._clock()
+        known = sightings.used(since.store_id)
+        if known is None or known[0] != id_:
+            known = sightings.put(since.store_id, (id_, now))
+        written = dict(zip(names, map(int, revisions), strict=True))
+        unnamed = min(written.values()) if len(written) >= _NEWEST else 0
+        return _Record(known[1], written, unnamed)
 
     async def _greet(self, connection: Any) -> None:
         """What was seen over an earlier connection counts no more: it may be another server."""
@@ -194,14 +215,12 @@ class RedisAnnouncer:
             raise
         connection.session = Sightings(_STORES)
 
-    def _keys(self, store_id: str) -> list[str]:
+    def _key(self, store_id: str) -> str:
         # Braces keep a store's keys on one node of a cluster. A store id has a fixed length.
-        return [f"{self._prefix}:1:{{{store_id}}}:{which}" for which in ("writes", "earlier")]
+        return f"{self._prefix}:2:{{{store_id}}}:writes"
 
     def _worth_asking(self) -> bool:
-        """False while Redis is presumed away; one question a second finds out."""
-        if not self._away:
-            return True
+        """Whether to ask a Redis that is presumed away: one question a second finds out."""
         now = self._clock()
         if now < self._silent_until:
             return False
@@ -221,11 +240,10 @@ def _pool(url: str, connections: int, **settings: Any) -> BlockingConnectionPool
         url,
         max_connections=connections,
         timeout=_PUBLISH_SECONDS,
-        socket_timeout=_PUBLISH_SECONDS,
         socket_connect_timeout=_PUBLISH_SECONDS,
         protocol=2,
         retry=Retry(NoBackoff(), 0),
-        **settings,
+        **({"socket_timeout": _PUBLISH_SECONDS} | settings),
     )
 
 
