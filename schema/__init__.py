@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from schema.diff import ChangeKind, SchemaChange, diff_schemas
 from schema.errors import Problem, SchemaError, SchemaSyntaxError, SchemaTypeError
+from schema.fga.language import parse_fga
 from schema.lint import lint_schema
 from schema.model import Schema
 from schema.reachability import SubjectReach
@@ -21,7 +22,7 @@ from schema.zed.imports import flatten_imports
 from schema.zed.language import parse_zed
 from schema.zed.print import print_schema
 
-LANGUAGES = ("zed",)
+LANGUAGES = ("zed", "fga")
 """The languages that `parse_schema` reads."""
 
 
@@ -32,13 +33,13 @@ def parse_schema(text: str, language: str = "zed") -> Schema:
     not fit; either carries every problem of the text, with its place and, where one is near, a
     suggestion.
     """
-    if language != "zed":
-        known = ", ".join(LANGUAGES)
-        problem = Problem(
-            "unknown_language", f"there is no such schema language: known are {known}"
-        )
-        raise SchemaSyntaxError((problem,))
-    return parse_zed(text)
+    if language == "zed":
+        return parse_zed(text)
+    if language == "fga":
+        return parse_fga(text)
+    known = ", ".join(LANGUAGES)
+    problem = Problem("unknown_language", f"there is no such schema language: known are {known}")
+    raise SchemaSyntaxError((problem,))
 
 
 __all__ = [

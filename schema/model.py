@@ -107,7 +107,11 @@ class ParameterType:
 
 @dataclass(frozen=True)
 class Caveat:
-    """A named CEL expression over typed parameters; evaluated by `engine.caveats`."""
+    """A named CEL expression over typed parameters; evaluated by `engine.caveats`.
+
+    Of a `strict` caveat every declared parameter must be given: the outcome is conditional while
+    one is missing, though the expression might do without it.
+    """
 
     name: str
     parameters: Mapping[str, ParameterType]
@@ -115,6 +119,7 @@ class Caveat:
     doc: str = ""
     span: Span | None = field(default=None, compare=False, repr=False)
     expression_span: Span | None = field(default=None, compare=False, repr=False)
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""Which relations of an OpenFGA model can ever have a user, and which only lead to each other.
+
+OpenFGA looks for entrypoints relation by relation, and shares what it has visited between branches,
+so that it may refuse a model because of where it looked first. Here a relation has an entrypoint
+exactly if some tuples could give it a user: whatever OpenFGA takes is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from schema.fga.model import AuthorizationModel, RelationDefinition, leaves
+from schema.rewrite import Arrow, Computed, Exclusion, Intersection, Nil, Rewrite, Self, This, Union
+
+Node = tuple[str, str]
+
+
+class Entrypoints:
+    """Answers for one model whose names all resolve."""
+
+    def __init__(self, model: AuthorizationModel) -> None:
+        self._relations: dict[Node, RelationDefinition] = {
+            (kind.name, name): relation
+            for kind in model.types
+            for name, relation in kind.relations.items()
+        }
+        self._open = self._least()
+        self._cyclic: dict[Node, bool] = {}
+
+    def has(self, type_name: str, relation: str) -> bool:
+        """Whether some tuples could give the relation a user."""
+        return (type_name, relation) in self._open
+
+    def loops(self, type_name: str, relation: str) -> bool:
+        """Whether a relation without an entrypoint leads back to itself by computed relations."""
+        return self._loops((type_name, relation), self._relations[type_name, relation].rewrite)
+
+    def has_cycle(self, type_name: str, relation: str) -> bool:
+        """Whether computed relations alone lead from this relation into a circle."""
+        found = self._cyclic.get((type_name, relation))
+        if found is None:
+            self._find_cycles((type_name, relation))
+            found = self._cyclic[type_name, relation]
+        return found
+
+    def _least(self) -> set[Node]:
+        """The least set that the rewrites, read as conditions, make of themselves."""
+        users: dict[Node, set[Node]] = {}
+        for node, relation in self._relations.items():
+            for needed in self._needs(node, relation):
+                users.setdefault(needed, set()).add(node)
+        found: set[Node] = set()
+        pending = list(self._relations)
+        while pending:
+            node = pending.pop()
+            if node in found or not self._opens(node, self._relations[node].rewrite, found):
+                continue
+            found.add(node)
+            pending.extend(users.get(node, ()))
+        return found
+
+    def _needs(self, node: Node, relation: RelationDefinition) -> set[Node]:
+        needed = {(item.type, item.relation) for item in relation.restrictions if item.relation}
+        for leaf in leaves(relation.rewrite):
+            if isinstance(leaf, Computed):
+                needed.add((node[0], leaf.relation))
+            elif isinstance(leaf, Arrow):
+                needed.update(self._ends(node, leaf))
+        return needed
+
+    def _ends(self, node: Node, arrow: Arrow) -> list[Node]:
+        walked = self._relations.get((node[0], arrow.relation))
+        target = arrow.target.relation
+        return [] if walked is None else [(item.type, target) for item in walked.restrictions]
+
+    def _opens(self, node: Node, rewrite: Rewrite, found: set[Node]) -> bool:
+        match rewrite:
+            case This():
+                return any(
+                    not item.relation or (item.type, item.relation) in found
+                    for item in self._relations[node].restrictions
+                )
+            case Computed(relation):
+                return (node[0], relation) in found
+            case Arrow():
+                return any(end in found for end in self._ends(node, rewrite))
+            case Union(children):
+                return any(self._opens(node, child, found) for child in children)
+            case Intersection(children):
+                return all(self._opens(node, child, found) for child in children)
+            case Exclusion(base, subtracted):
+                return all(self._opens(node, side, found) for side in (base, subtracted))
+            case Nil() | Self():
+                return False
+        assert_never(rewrite)
+
+    def _loops(self, start: Node, rewrite: Rewrite) -> bool:
+        """Of an intersection only the first side without an entrypoint is looked at."""
+        seen = {start}
+        pending = [(start, rewrite)]
+        while pending:
+            node, part = pending.pop()
+            match part:
+                case Computed(relation):
+                    target = (node[0], relation)
+                    if target in seen:
+                        return True
+                    seen.add(target)
+                    pending.append((target, self._relations[target].rewrite))
+                case Union(children):
+                    pending.extend((node, child) for child in children)
+                case Intersection() | Exclusion():
+                    shut = [s for s in _sides(part) if not self._opens(node, s, self._open)]
+                    pending.extend((node, side) for side in shut[:1])
+                case _:
+                    pass
+        return False
+
+    def _find_cycles(self, start: Node) -> None:
+        """Mark `start` and all that it computes from: can it come into a circle?"""
+        path: dict[Node, None] = {}
+        stack: list[tuple[Node, list[Node]]] = [(start, self._computed(start))]
+        path[start] = None
+        on_cycle: set[Node] = set()
+        while stack:
+            node, rest = stack[-1]
+            if not rest:
+                stack.pop()
+                del path[node]
+                nexts = self._computed(node)
+                self._cyclic[node] = node in on_cycle or any(
+                    item in on_cycle or self._cyclic.get(item, False) for item in nexts
+                )
+                if self._cyclic[node]:
+                    on_cycle.add(node)
+                continue
+            following = rest.pop()
+            if following in path:
+                on_cycle.add(following)
+                on_cycle.add(node)
+            elif following not in self._cyclic:
+                path[following] = None
+                stack.append((following, self._computed(following)))
+
+    def _computed(self, node: Node) -> list[Node]:
+        relation: Mapping[Node, RelationDefinition] = self._relations
+        return [
+            (node[0], leaf.relation)
+            for leaf in leaves(relation[node].rewrite)
+            if isinstance(leaf, Computed) and (node[0], leaf.relation) in relation
+        ]
+
+
+def _sides(rewrite: Intersection | Exclusion) -> tuple[Rewrite, ...]:
+    if isinstance(rewrite, Exclusion):
+        return rewrite.base, rewrite.subtracted
+    return rewrite.children
