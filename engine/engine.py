@@ -50,6 +50,8 @@ from engine.write import check_count, check_filter
 from engine.writing import Writing
 from engine.zookie import encode
 
+_TITLE = 256
+
 
 class Engine(Accesses):
     """Answers every question about the stores in one storage.
@@ -80,24 +82,36 @@ class Engine(Accesses):
         self._clock = clock
         self._in_flight = InFlight()
 
-    async def create_store(self, name: str) -> StoreRecord:
-        """A new, empty store. Raises InvalidRequest for a bad name and StoreExists."""
+    async def create_store(self, name: str, title: str = "") -> StoreRecord:
+        """A new, empty store; `title` is free text for people. Raises InvalidRequest for a bad
+        name or title, and StoreExists."""
         if not STORE_NAME.fullmatch(name):
             raise InvalidRequest(
                 "not a store name", field="name", expected="`[a-z][a-z0-9-]{0,62}`"
             )
+        if len(title) > _TITLE or not title.isprintable():
+            raise InvalidRequest(
+                "not a title", field="title", expected=f"up to {_TITLE} printable characters"
+            )
         self.freshness.forget_store(name)
-        return await self.storage.create_store(name)
+        return await self.storage.create_store(name, title)
 
     async def get_store(self, name: str) -> StoreRecord:
         """The store of this name, straight from storage. Raises StoreNotFound."""
         return await self.storage.get_store(name)
 
     async def list_stores(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        prefix: str = "",
+        title: str | None = None,
     ) -> tuple[list[StoreRecord], str | None]:
-        """A page of stores by name, and the cursor of the next page or None."""
-        return await lists.stores(self.storage, self._cursors, self.limits, limit, cursor)
+        """A page of the stores whose names begin with `prefix`, of one title if it is given, by
+        name, and the cursor of the next page or None."""
+        wanted = lists.StoresWanted(prefix, title or None)
+        return await lists.stores(self.storage, self._cursors, self.limits, limit, cursor, wanted)
 
     async def delete_store(self, name: str) -> None:
         """Delete a store and everything in it. Raises StoreNotFound."""

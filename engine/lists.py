@@ -142,15 +142,27 @@ def _tuple_at(position: tuple[str, ...]) -> RelationTuple:
     return RelationTuple(Object(kind, id_), relation, subject)
 
 
+class StoresWanted(NamedTuple):
+    """Which stores to list: by how their names begin, and of one title unless it is None."""
+
+    prefix: str = ""
+    title: str | None = None
+
+
 async def stores(
-    storage: Storage, cursors: Cursors, limits: Limits, limit: int | None, cursor: str | None
+    storage: Storage,
+    cursors: Cursors,
+    limits: Limits,
+    limit: int | None,
+    cursor: str | None,
+    wanted: StoresWanted,
 ) -> tuple[list[StoreRecord], str | None]:
     """A page of stores by name. Raises InvalidCursor, LimitExceeded."""
     size = limits.page_default if limit is None else limit
     check_limit(size, limits.page_maximum)
-    call = Call("", "stores", digest())
+    call = Call("", "stores", digest(*wanted))
     after = "" if cursor is None else (await cursors.open(cursor, call)).position[0]
-    found = await storage.list_stores(after, size + 1)
+    found = await storage.list_stores(after, size + 1, prefix=wanted.prefix, title=wanted.title)
     if len(found) <= size:
         return found, None
     place = Cursor(0, 0, _EPOCH, (found[size - 1].name,))

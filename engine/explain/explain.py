@@ -119,7 +119,7 @@ async def _judgements(
         trial.ground.compiled.schema,
         trial.planner,
         trial.check,
-        dict(zip(stored, created, strict=True)),
+        {item: one and one.revision for item, one in zip(stored, created, strict=True)},
         trial.contextual,
     )
     return [telling.judgement(goal, step) for goal, step in kept.items()], reason

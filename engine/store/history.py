@@ -19,6 +19,7 @@ from engine.store.protocol import (
     TupleEvent,
     TupleFilter,
     UpdateOp,
+    Written,
 )
 from engine.tuples import RelationTuple
 
@@ -26,8 +27,8 @@ from engine.tuples import RelationTuple
 class StoreHistory:
     """One store: its tuples, its schemas, and what each of its readable revisions did."""
 
-    def __init__(self, name: str, now: datetime) -> None:
-        self.record = StoreRecord(token_hex(16), name, now)
+    def __init__(self, name: str, title: str, now: datetime) -> None:
+        self.record = StoreRecord(token_hex(16), name, now, title)
         self.head = Snapshot(self.record.id, 0, randbits(64), 0, now)
         self.oldest_revision = 0
         self.revisions = [RevisionChanges(self.head, (), "", "", False)]
@@ -57,11 +58,12 @@ class StoreHistory:
         version = last.schema_version + (schema is not None)
         now = max(last.committed_at, clock())
         head = Snapshot(last.store_id, last.revision + 1, randbits(64), version, now)
+        written = Written(head.revision, now)
         for op, tuple_ in changes:
             if op is UpdateOp.DELETE:
                 self.tuples.delete(tuple_, head.revision)
             else:
-                self.tuples.touch(tuple_, head.revision)
+                self.tuples.touch(tuple_, written)
         if schema is not None:
             self.schemas[version] = SchemaRecord(version, *schema)
         changes.sort(key=lambda change: change.tuple[:3])

@@ -43,6 +43,7 @@ from engine.store.protocol import (
     UpdateResult,
     WriteCommand,
     WriteOutcome,
+    Written,
 )
 from engine.tuples import RelationTuple
 
@@ -111,10 +112,10 @@ class MemoryStorage:
         self._ids: dict[str, str] = {}
         self._secrets: list[bytes] = []
 
-    async def create_store(self, name: str) -> StoreRecord:
+    async def create_store(self, name: str, title: str = "") -> StoreRecord:
         if name in self._ids:
             raise refusals.store_exists(name)
-        store = StoreHistory(name, self._clock())
+        store = StoreHistory(name, title, self._clock())
         self._ids[name] = store.record.id
         self._stores[store.record.id] = store
         return store.record
@@ -124,9 +125,12 @@ class MemoryStorage:
             raise refusals.no_store(name)
         return self._stores[self._ids[name]].record
 
-    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
-        names = sorted(name for name in self._ids if name > after)
-        return [self._stores[self._ids[name]].record for name in names[:limit]]
+    async def list_stores(
+        self, after: str, limit: int, *, prefix: str = "", title: str | None = None
+    ) -> list[StoreRecord]:
+        names = sorted(name for name in self._ids if name > after and name.startswith(prefix))
+        records = (self._stores[self._ids[name]].record for name in names)
+        return list(islice((one for one in records if title in (None, one.title)), limit))
 
     async def delete_store(self, name: str) -> None:
         record = await self.get_store(name)
@@ -208,7 +212,7 @@ class MemoryStorage:
 
     async def created(
         self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
-    ) -> list[int | None]:
+    ) -> list[Written | None]:
         store = self._store(snapshot.store_id)
         store.require(snapshot.revision)
         return [store.tuples.created(item, snapshot.revision) for item in tuples]

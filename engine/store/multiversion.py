@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import islice
 
 from engine.reader import Edge, ReverseEdge, ReverseScan
-from engine.store.protocol import Shape, TupleFilter
+from engine.store.protocol import Shape, TupleFilter, Written
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject
 
 BucketKey = tuple[str, str, str]
@@ -32,37 +32,32 @@ def is_expired(expires_at: datetime | None, now: datetime) -> bool:
 class Bucket:
     """The subjects of one `object#relation`.
 
-    `rows` holds living edges with the revision that created each, `usersets` those of them with a
-    subject relation, `past` (created, deleted, edge) versions that a snapshot may still need;
-    `changed` is the last revision that touched the bucket.
+    `rows` holds living edges with what wrote each, `usersets` those of them with a subject
+    relation, `past` (written, deleted, edge) versions that a snapshot may still need; `changed` is
+    the last revision that touched the bucket.
     """
 
     __slots__ = ("changed", "past", "rows", "usersets")
 
     def __init__(self) -> None:
         self.changed = 0
-        self.rows: dict[SubjectKey, tuple[Edge, int]] = {}
-        self.usersets: dict[SubjectKey, tuple[Edge, int]] = {}
-        self.past: dict[SubjectKey, list[tuple[int, int, Edge]]] = {}
+        self.rows: dict[SubjectKey, tuple[Edge, Written]] = {}
+        self.usersets: dict[SubjectKey, tuple[Edge, Written]] = {}
+        self.past: dict[SubjectKey, list[tuple[Written, int, Edge]]] = {}
 
     def edge_at(self, subject: SubjectKey, revision: int) -> Edge | None:
         """The version of one tuple that was alive at `revision`."""
-        row = self.rows.get(subject)
-        if row is not None and row[1] <= revision:
-            return row[0]
-        for created, deleted, edge in self.past.get(subject, ()):
-            if created <= revision < deleted:
-                return edge
-        return None
+        row = self.row_at(subject, revision)
+        return None if row is None else row[0]
 
-    def created_at(self, subject: SubjectKey, revision: int) -> int | None:
-        """The revision that created the version of one tuple that was alive at `revision`."""
+    def row_at(self, subject: SubjectKey, revision: int) -> tuple[Edge, Written] | None:
+        """As `edge_at`, with what wrote that version."""
         row = self.rows.get(subject)
-        if row is not None and row[1] <= revision:
-            return row[1]
-        for created, deleted, _ in self.past.get(subject, ()):
-            if created <= revision < deleted:
-                return created
+        if row is not None and row[1].revision <= revision:
+            return row
+        for written, deleted, edge in self.past.get(subject, ()):
+            if written.revision <= revision < deleted:
+                return edge, written
         return None
 
     def edges_at(self, revision: int, only_usersets: bool = False) -> list[Edge]:
@@ -70,27 +65,28 @@ class Bucket:
         rows = self.usersets if only_usersets else self.rows
         if self.changed <= revision:
             return [edge for edge, _ in rows.values()]
-        edges = [edge for edge, created in rows.values() if created <= revision]
+        edges = [edge for edge, written in rows.values() if written.revision <= revision]
         edges += [
             edge
             for versions in self.past.values()
-            for created, deleted, edge in versions
-            if created <= revision < deleted and (edge.subject_relation or not only_usersets)
+            for written, deleted, edge in versions
+            if written.revision <= revision < deleted
+            and (edge.subject_relation or not only_usersets)
         ]
         return edges
 
-    def put(self, subject: SubjectKey, edge: Edge, revision: int) -> None:
-        """Let `edge` live from `revision` on; there is none of this subject alive."""
-        self.rows[subject] = row = (edge, revision)
+    def put(self, subject: SubjectKey, edge: Edge, written: Written) -> None:
+        """Let `edge` live from a revision on; there is none of this subject alive."""
+        self.rows[subject] = row = (edge, written)
         if edge.subject_relation:
             self.usersets[subject] = row
-        self.changed = revision
+        self.changed = written.revision
 
     def end(self, subject: SubjectKey, revision: int) -> None:
         """Let the living edge of `subject` end at `revision`."""
-        edge, created = self.rows.pop(subject)
+        edge, written = self.rows.pop(subject)
         self.usersets.pop(subject, None)
-        self.past.setdefault(subject, []).append((created, revision, edge))
+        self.past.setdefault(subject, []).append((written, revision, edge))
         self.changed = revision
 
     def forget(self, subject: SubjectKey) -> None:
@@ -146,13 +142,14 @@ class TupleTable:
         row = bucket.rows.get(tuple_.subject) if bucket is not None else None
         return None if row is None or is_expired(row[0].expires_at, now) else row[0]
 
-    def created(self, tuple_: RelationTuple, revision: int) -> int | None:
-        """The revision that wrote the tuple of this identity as it stands at `revision`."""
+    def created(self, tuple_: RelationTuple, revision: int) -> Written | None:
+        """What wrote the tuple of this identity as it stands at `revision`."""
         bucket = self.buckets.get((*tuple_.object, tuple_.relation))
-        return None if bucket is None else bucket.created_at(tuple_.subject, revision)
+        row = None if bucket is None else bucket.row_at(tuple_.subject, revision)
+        return None if row is None else row[1]
 
-    def touch(self, tuple_: RelationTuple, revision: int) -> None:
-        """Store the tuple from `revision` on, in place of what has its identity."""
+    def touch(self, tuple_: RelationTuple, written: Written) -> None:
+        """Store the tuple from a revision on, in place of what has its identity."""
         (kind, id_), relation, subject, caveat, context, expires_at = tuple_
         key = (kind, id_, relation)
         bucket = self.buckets.get(key)
@@ -161,8 +158,8 @@ class TupleTable:
             self._keys.append(key)
             self._sorted = False
         elif subject in bucket.rows:
-            self._end(key, bucket, subject, revision)
-        bucket.put(subject, Edge(*subject, caveat, context, expires_at), revision)
+            self._end(key, bucket, subject, written.revision)
+        bucket.put(subject, Edge(*subject, caveat, context, expires_at), written)
         self._related.setdefault((*subject, kind, relation), Related()).add(id_)
         if expires_at is not None:
             self._expiring.add((key, subject))

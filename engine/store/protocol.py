@@ -13,22 +13,64 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from engine.reader import ReverseReader
+from engine.store.commands import (
+    DeleteCommand,
+    Idempotency,
+    Precondition,
+    PreconditionOp,
+    SchemaCommand,
+    Shape,
+    TupleFilter,
+    Update,
+    UpdateOp,
+    UpdateResult,
+    WriteCommand,
+)
 from engine.tuples import RelationTuple
+
+__all__ = [
+    "STORE_NAME",
+    "Change",
+    "Collected",
+    "DeleteCommand",
+    "DeleteOutcome",
+    "Head",
+    "Idempotency",
+    "Precondition",
+    "PreconditionOp",
+    "RevisionChanges",
+    "SchemaCommand",
+    "SchemaMoved",
+    "SchemaRecord",
+    "Shape",
+    "Snapshot",
+    "Storage",
+    "StoreRecord",
+    "TupleEvent",
+    "TupleFilter",
+    "Update",
+    "UpdateOp",
+    "UpdateResult",
+    "WriteCommand",
+    "WriteOutcome",
+    "Written",
+]
 
 STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 """What a store may be called; to be matched whole."""
 
 
 class StoreRecord(NamedTuple):
-    """A store. `id` is 32 random hex digits and never reused; names may be."""
+    """A store. `id` is 32 random hex digits and never reused; names may be. `title` is free text
+    for people, "" for none, and may be that of other stores, too."""
 
     id: str
     name: str
     created_at: datetime
+    title: str = ""
 
 
 class Snapshot(NamedTuple):
@@ -61,115 +103,12 @@ class SchemaRecord(NamedTuple):
     language: str
 
 
-class TupleFilter(NamedTuple):
-    """Tuples whose parts equal the parts given. None means any; `subject_relation=""` means
-    subjects without a relation. The wildcard subject has `subject_id="*"`."""
-
-    object_type: str | None = None
-    object_id: str | None = None
-    relation: str | None = None
-    subject_type: str | None = None
-    subject_id: str | None = None
-    subject_relation: str | None = None
-
-    def matches(self, item: RelationTuple) -> bool:
-        """Whether a tuple is one of these."""
-        parts = (*item.object, item.relation, *item.subject)
-        return all(want in {None, part} for want, part in zip(self, parts, strict=True))
-
-
-class Shape(NamedTuple):
-    """The form of stored tuples that a schema write would no longer allow; None means any."""
-
-    object_type: str
-    relation: str
-    subject_type: str | None = None
-    subject_relation: str | None = None
-    wildcard: bool | None = None
-    caveat: str | None = None
-    expiration: bool | None = None
-
-
-class UpdateOp(StrEnum):
-    """What a write does with one tuple."""
-
-    TOUCH = "touch"
-    CREATE = "create"
-    DELETE = "delete"
-
-
-class UpdateResult(StrEnum):
-    """What became of one update: touch and create give the first three, delete the last two."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    DELETED = "deleted"
-    ABSENT = "absent"
-
-
-class Update(NamedTuple):
-    """One update. A delete looks at the tuple's identity alone."""
-
-    op: UpdateOp
-    tuple: RelationTuple
-
-
-class PreconditionOp(StrEnum):
-    """Whether a precondition wants a living tuple that its filter matches, or none."""
-
-    MUST_MATCH = "must_match"
-    MUST_NOT_MATCH = "must_not_match"
-
-
-class Precondition(NamedTuple):
-    """Held true under the write's lock, before any of its updates, at the write's `now`."""
-
-    op: PreconditionOp
-    filter: TupleFilter
-
-
-class Idempotency(NamedTuple):
-    """A client's key and the digest of the whole request it was sent with."""
-
-    key: str
-    digest: bytes
-
-
-class WriteCommand(NamedTuple):
-    """All or nothing. `schema_version` is the one the updates were validated against.
-
-    `metadata` is canonical JSON text, "" for none; `actor` names the key that asked. Tuples that
-    are expired at `now` count as absent for preconditions, `create` and results.
-    """
-
-    updates: Sequence[Update]
-    preconditions: Sequence[Precondition]
-    schema_version: int
-    now: datetime
-    metadata: str = ""
-    actor: str = ""
-    idempotency: Idempotency | None = None
-
-
 class WriteOutcome(NamedTuple):
     """The snapshot that holds the write (the head if nothing changed) and a result per update."""
 
     snapshot: Snapshot
     results: tuple[UpdateResult, ...]
     replayed: bool = False
-
-
-class DeleteCommand(NamedTuple):
-    """Delete up to `limit` tuples that match, in tuple order, as one revision."""
-
-    filter: TupleFilter
-    preconditions: Sequence[Precondition]
-    limit: int
-    now: datetime
-    metadata: str = ""
-    actor: str = ""
-    idempotency: Idempotency | None = None
 
 
 class DeleteOutcome(NamedTuple):
@@ -181,20 +120,6 @@ class DeleteOutcome(NamedTuple):
     complete: bool
     objects: tuple[tuple[str, str], ...] = ()
     replayed: bool = False
-
-
-class SchemaCommand(NamedTuple):
-    """Replace the schema if the current version is still `expected_version` and no living tuple
-    has one of the `removed` shapes. Text equal to the current one changes nothing."""
-
-    text: str
-    language: str
-    expected_version: int
-    removed: Sequence[Shape]
-    now: datetime
-    metadata: str = ""
-    actor: str = ""
-    idempotency: Idempotency | None = None
 
 
 class Change(NamedTuple):
@@ -223,6 +148,13 @@ class TupleEvent(NamedTuple):
     actor: str
 
 
+class Written(NamedTuple):
+    """The revision that wrote a tuple as it stands, and when that was committed."""
+
+    revision: int
+    committed_at: datetime
+
+
 class Collected(NamedTuple):
     """One bounded step of garbage collection: rows removed, and whether nothing is left to do."""
 
@@ -244,7 +176,7 @@ class SchemaMoved(Exception):
 class Storage(Protocol):
     """The whole of persistence. See the module docstring for the errors that any method raises."""
 
-    async def create_store(self, name: str) -> StoreRecord:
+    async def create_store(self, name: str, title: str = "") -> StoreRecord:
         """A new, empty store at revision 0. Raises StoreExists."""
         ...
 
@@ -252,8 +184,11 @@ class Storage(Protocol):
         """The store of this name. Raises StoreNotFound."""
         ...
 
-    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
-        """Up to `limit` stores whose name is greater than `after` in bytes, sorted by name."""
+    async def list_stores(
+        self, after: str, limit: int, *, prefix: str = "", title: str | None = None
+    ) -> list[StoreRecord]:
+        """Up to `limit` stores whose name is greater than `after` in bytes and begins with
+        `prefix`, sorted by name; of all titles, or of the one given, which is not ""."""
         ...
 
     async def delete_store(self, name: str) -> None:
@@ -310,9 +245,9 @@ class Storage(Protocol):
 
     async def created(
         self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
-    ) -> list[int | None]:
-        """For each tuple the revision that wrote it as it stands at the snapshot, None if no
-        tuple of its identity is stored there. Expired ones are found. Raises SnapshotExpired."""
+    ) -> list[Written | None]:
+        """For each tuple what wrote it as it stands at the snapshot, None if no tuple of its
+        identity is stored there. Expired ones are found. Raises SnapshotExpired."""
         ...
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:

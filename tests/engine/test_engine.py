@@ -95,6 +95,24 @@ async def test_stores_are_listed_in_pages(engine: Engine) -> None:
         assert (refused.value.code, refused.value.field) == ("limit_exceeded", "limit")
 
 
+async def test_stores_have_titles(engine: Engine) -> None:
+    for number in range(5):
+        await engine.create_store(f"fga-{number}", "Ours")
+    await engine.create_store("fga-x", "Theirs")
+    some, cursor = await engine.list_stores(prefix="fga-", title="Ours")
+    rest, end = await engine.list_stores(prefix="fga-", title="Ours", cursor=cursor)
+    assert [one.name for one in some + rest] == [f"fga-{number}" for number in range(5)]
+    assert {one.title for one in some + rest} == {"Ours"}
+    assert end is None
+    with pytest.raises(EngineError) as refused:
+        await engine.list_stores(prefix="fga-", cursor=cursor)
+    assert refused.value.code == "invalid_cursor"
+    for title in ("a\nb", "\ud800", "x" * 257):
+        with pytest.raises(EngineError) as refused:
+            await engine.create_store("fine", title)
+        assert (refused.value.code, refused.value.field) == ("invalid_request", "title")
+
+
 async def test_a_deleted_store_leaves_nothing_to_its_name(engine: Engine) -> None:
     await engine.write("acme", WriteRequest(touch(*viewers(1))))
     await engine.delete_store("acme")

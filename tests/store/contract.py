@@ -19,6 +19,7 @@ from tests.store.contract_reads import FetchContract, ReadContract
 from tests.store.contract_reverse import ReverseContract
 from tests.store.contract_schemas import DeleteContract, IdempotencyContract, SchemasContract
 from tests.store.contract_stores import ServiceContract, StoresContract
+from tests.store.contract_titles import TitlesContract
 from tests.store.contract_tuple_history import TupleHistoryContract
 from tests.store.contract_writes import (
     ConcurrencyContract,
@@ -31,6 +32,7 @@ from tests.store.tenant import Tenant
 
 class StorageContract(
     StoresContract,
+    TitlesContract,
     ServiceContract,
     WritesContract,
     PreconditionsContract,

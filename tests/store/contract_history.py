@@ -15,6 +15,7 @@ from engine.store.protocol import (
     Storage,
     TupleFilter,
     UpdateOp,
+    Written,
 )
 from engine.tuples import RelationTuple, parse_tuple
 from tests.store.tenant import (
@@ -97,20 +98,23 @@ class SnapshotsContract:
             with pytest.raises(ZookieUnknown):
                 await storage.snapshot(tenant.id, beyond)
 
-    async def test_every_tuple_knows_the_revision_that_wrote_it(
+    async def test_every_tuple_knows_what_wrote_it_for_ever(
         self, storage: Storage, tenant: Tenant
     ) -> None:
         history = await random_history(tenant, 3, 12)
         identities = [parse_tuple(identity) for identity in IDENTITIES]
-        written: dict[str, int] = {}
+        written: dict[str, Written] = {}
         held: frozenset[str] = frozenset()
         for snapshot, holds in history:
-            written |= dict.fromkeys(holds - held, snapshot.revision)
+            moment = Written(snapshot.revision, snapshot.committed_at)
+            written |= dict.fromkeys(holds - held, moment)
             held = holds
             living = {parse_tuple(text).identity: written[text] for text in holds}
             found = await storage.created(snapshot, identities)
             assert found == [living.get(item.identity) for item in identities]
         assert await storage.created(history[-1][0], []) == []
+        await collect(tenant, LATER + timedelta(days=36500))
+        assert await storage.created(history[-1][0], identities) == found
         beyond = history[-1][0]._replace(revision=history[-1][0].revision + 1)
         with pytest.raises((SnapshotExpired, ZookieUnknown)):
             await storage.created(beyond, identities)

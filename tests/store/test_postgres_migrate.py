@@ -18,6 +18,15 @@ from engine.store.postgres.migrate import (
     pending,
 )
 
+# A store whose revisions up to 2 were given up, of which one wrote a tuple.
+_BEFORE = """
+INSERT INTO store VALUES ('00000000-0000-0000-0000-000000000001', 'acme', now(), 4, 3, 1, 0, now());
+INSERT INTO revision SELECT id, n, 1, 0, to_timestamp(n * 100), false, '', ''
+    FROM store, generate_series(3, 4) n;
+INSERT INTO relation_tuple SELECT id, 'doc', '1', 'viewer', 'user', who, '', '', '', NULL, n
+    FROM store, (VALUES (1, 'given up'), (4, 'kept')) AS made (n, who);
+"""
+
 
 async def execute(dsn: str, sql: str) -> None:
     connection = await asyncpg.connect(dsn)
@@ -87,6 +96,22 @@ async def test_a_migration_that_fails_leaves_nothing(empty_database: str) -> Non
         assert await connection.fetchval("SELECT to_regclass('schema_migration')") is None
     finally:
         await connection.close()
+
+
+async def test_tuples_of_before_know_when_they_were_written(empty_database: str) -> None:
+    first, *later = migrations()
+    await execute(empty_database, first.sql)
+    await execute(empty_database, _BEFORE)
+    for migration in later:
+        await execute(empty_database, migration.sql)
+    connection = await asyncpg.connect(empty_database)
+    try:
+        rows = await connection.fetch(
+            "SELECT subject_id, extract(epoch FROM created_at)::int AS moment FROM relation_tuple"
+        )
+    finally:
+        await connection.close()
+    assert dict(rows) == {"given up": 300, "kept": 400}
 
 
 async def test_waiting_for_another_node_ends(empty_database: str) -> None:

@@ -15,7 +15,7 @@ from engine.store import refusals
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
-from engine.store.protocol import Head, Snapshot, TupleFilter
+from engine.store.protocol import Head, Snapshot, TupleFilter, Written
 from engine.tuples import RelationTuple
 
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -167,16 +167,16 @@ async def page(
 
 async def created(
     fetch: Fetch, snapshot: Snapshot, tuples: Sequence[RelationTuple]
-) -> list[int | None]:
+) -> list[Written | None]:
     """See `Storage.created`."""
     columns = identity_columns(tuples)
     rows = await fetch(_CREATED, snapshot.store_id, snapshot.revision, *columns)
     if not rows:
         await refuse(fetch, snapshot)
-    found: list[int | None] = [None] * len(tuples)
-    for item, revision in rows:
+    found: list[Written | None] = [None] * len(tuples)
+    for item, *written in rows:
         if item is not None:
-            found[item - 1] = revision
+            found[item - 1] = Written(*written)
     return found
 
 

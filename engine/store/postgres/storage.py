@@ -43,6 +43,7 @@ from engine.store.protocol import (
     TupleFilter,
     WriteCommand,
     WriteOutcome,
+    Written,
 )
 from engine.tuples import RelationTuple
 
@@ -99,14 +100,16 @@ class PostgresStorage:
         )
         return cls(pool, poll_interval=poll_interval, index=index, notifies=notifies)
 
-    async def create_store(self, name: str) -> StoreRecord:
-        return await stores.create_store(self._pool, name)
+    async def create_store(self, name: str, title: str = "") -> StoreRecord:
+        return await stores.create_store(self._pool, name, title)
 
     async def get_store(self, name: str) -> StoreRecord:
         return await stores.get_store(self._pool, name)
 
-    async def list_stores(self, after: str, limit: int) -> list[StoreRecord]:
-        return await stores.list_stores(self._pool, after, limit)
+    async def list_stores(
+        self, after: str, limit: int, *, prefix: str = "", title: str | None = None
+    ) -> list[StoreRecord]:
+        return await stores.list_stores(self._pool, after, limit, prefix, title)
 
     async def delete_store(self, name: str) -> None:
         await stores.delete_store(self._pool, name)
@@ -156,7 +159,7 @@ class PostgresStorage:
 
     async def created(
         self, snapshot: Snapshot, tuples: Sequence[RelationTuple]
-    ) -> list[int | None]:
+    ) -> list[Written | None]:
         known(snapshot.store_id)
         return await read.created(self._pool.fetch, snapshot, tuples)
 

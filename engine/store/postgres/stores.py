@@ -15,6 +15,7 @@ from engine.store.protocol import StoreRecord
 _CREATE_STORE = statement("create_store")
 _STORE_BY_NAME = statement("store_by_name")
 _LIST_STORES = statement("list_stores")
+_LIST_TITLED_STORES = statement("list_titled_stores")
 _MARK_STORE_DELETED = statement("mark_store_deleted")
 _SECRETS = statement("secrets")
 _ADD_SECRET = statement("add_secret")
@@ -22,15 +23,15 @@ _DROP_SECRETS = statement("drop_secrets")
 _SECRET_BYTES = 32
 
 
-async def create_store(pool: Pool, name: str) -> StoreRecord:
+async def create_store(pool: Pool, name: str, title: str) -> StoreRecord:
     """See `Storage.create_store`."""
     store_id = random_secrets.token_hex(16)
 
     async def work(connection: asyncpg.Connection) -> StoreRecord:
-        created_at = await connection.fetchval(_CREATE_STORE, store_id, name, new_stamp())
+        created_at = await connection.fetchval(_CREATE_STORE, store_id, name, new_stamp(), title)
         if created_at is None:
             raise refusals.store_exists(name)
-        return StoreRecord(store_id, name, created_at)
+        return StoreRecord(store_id, name, created_at, title)
 
     return await pool.transact(work)
 
@@ -43,9 +44,15 @@ async def get_store(pool: Pool, name: str) -> StoreRecord:
     return _record(rows[0])
 
 
-async def list_stores(pool: Pool, after: str, limit: int) -> list[StoreRecord]:
+async def list_stores(
+    pool: Pool, after: str, limit: int, prefix: str, title: str | None
+) -> list[StoreRecord]:
     """See `Storage.list_stores`."""
-    return [_record(row) for row in await pool.fetch(_LIST_STORES, after, limit)]
+    if title is None:
+        rows = await pool.fetch(_LIST_STORES, after, prefix, limit)
+    else:
+        rows = await pool.fetch(_LIST_TITLED_STORES, after, prefix, limit, title)
+    return [_record(row) for row in rows]
 
 
 async def delete_store(pool: Pool, name: str) -> str:
@@ -87,4 +94,4 @@ async def _add_secret(pool: Pool, generation: int) -> None:
 
 
 def _record(row: asyncpg.Record) -> StoreRecord:
-    return StoreRecord(row["id"].hex, row["name"], row["created_at"])
+    return StoreRecord(row["id"].hex, row["name"], row["created_at"], row["title"])

@@ -109,21 +109,21 @@ UNION ALL
 );
 
 -- name: created
--- purpose: the revisions that wrote tuples as they stand; one empty row when there are none
+-- purpose: what wrote tuples as they stand, and when; one empty row when there are none
 -- index: relation_tuple_identity, store_pkey
 WITH guard AS MATERIALIZED (
     SELECT id FROM store
     WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
 )
-SELECT found.item, found.created_revision
+SELECT found.item, found.created_revision, found.created_at
 FROM guard LEFT JOIN LATERAL (
-    SELECT wanted.item, tuple.created_revision
+    SELECT wanted.item, tuple.created_revision, tuple.created_at
     FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
         WITH ORDINALITY AS wanted (
             object_type, object_id, relation, subject_type, subject_id, subject_relation, item
         ),
         LATERAL (
-            SELECT tuple.created_revision
+            SELECT tuple.created_revision, tuple.created_at
             FROM relation_tuple AS tuple
             WHERE tuple.store_id = $1
                 AND tuple.object_type = wanted.object_type

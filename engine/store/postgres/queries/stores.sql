@@ -5,8 +5,8 @@
 -- index: store_living_name
 WITH made AS (
     INSERT INTO store (id, name, created_at, head_revision, oldest_revision, stamp,
-        schema_version, committed_at)
-    SELECT $1, $2, moment, 0, 0, $3, 0, moment
+        schema_version, committed_at, title)
+    SELECT $1, $2, moment, 0, 0, $3, 0, moment, $4
     FROM clock_timestamp() AS moment
     ON CONFLICT (name) WHERE name <> '' AND deleted_at IS NULL DO NOTHING
     RETURNING id, stamp, committed_at
@@ -20,15 +20,25 @@ SELECT committed_at AS created_at FROM made;
 -- name: store_by_name
 -- purpose: a living store by its name
 -- index: store_living_name
-SELECT id, name, created_at FROM store WHERE name = $1 AND name <> '' AND deleted_at IS NULL;
+SELECT id, name, created_at, title FROM store
+WHERE name = $1 AND name <> '' AND deleted_at IS NULL;
 
 -- name: list_stores
--- purpose: a page of the living stores by name
+-- purpose: a page of the living stores by name; names are of letters, digits and `-`, before `~`
 -- index: store_living_name
-SELECT id, name, created_at FROM store
-WHERE name > $1 AND name <> '' AND deleted_at IS NULL
+SELECT id, name, created_at, title FROM store
+WHERE name > $1 AND name >= $2 AND name < $2 || '~' AND name <> '' AND deleted_at IS NULL
 ORDER BY name
-LIMIT $2;
+LIMIT $3;
+
+-- name: list_titled_stores
+-- purpose: a page of the living stores of one title by name
+-- index: store_living_title
+SELECT id, name, created_at, title FROM store
+WHERE title = $4 AND title <> '' AND name > $1 AND name >= $2 AND name < $2 || '~'
+    AND deleted_at IS NULL
+ORDER BY name
+LIMIT $3;
 
 -- name: mark_store_deleted
 -- purpose: forget a store at once; collection removes its rows

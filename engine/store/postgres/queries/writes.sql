@@ -178,9 +178,9 @@ WITH head AS (
     RETURNING 1
 ), closed AS (
     INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
-        subject_type, subject_id, subject_relation, caveat, context)
+        subject_type, subject_id, subject_relation, caveat, context, created_at)
     SELECT $1, before + gone.ended, gone.object_type, gone.object_id, gone.relation,
-        gone.subject_type, gone.subject_id, gone.subject_relation, '', ''
+        gone.subject_type, gone.subject_id, gone.subject_relation, '', '', committed_at
     FROM head,
         unnest(
             trim_array(string_to_array($7, E'\x1f'), 1),
@@ -202,10 +202,11 @@ WITH head AS (
 ), inserted AS (
     INSERT INTO relation_tuple (store_id, object_type, object_id, relation,
         subject_type, subject_id, subject_relation, caveat, context, expires_at,
-        created_revision, deleted_revision)
+        created_revision, deleted_revision, created_at)
     SELECT $1, made.object_type, made.object_id, made.relation, made.subject_type,
         made.subject_id, made.subject_relation, made.caveat, made.context, made.expires_at,
-        before + made.began, coalesce(before + nullif(made.ended, 0), 9223372036854775807)
+        before + made.began, coalesce(before + nullif(made.ended, 0), 9223372036854775807),
+        committed_at
     FROM head, closed_count,
         unnest(
             trim_array(string_to_array($14, E'\x1f'), 1),
