@@ -80,7 +80,8 @@ class NotWritable(EngineError):
 
 
 class SubjectNotAllowed(EngineError):
-    """The relation does not allow this form of subject, caveat or expiry."""
+    """The relation does not allow this form of subject, caveat or expiry; `extra["allowed"]` are
+    the forms of `schema.model.SubjectType` that it does."""
 
     code = "subject_not_allowed"
     status = 400

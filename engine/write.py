@@ -58,6 +58,7 @@ def checked_tuple(
             f"`{item.object.type}#{item.relation}` does not allow `{form}`",
             field=f"{field}.subject",
             expected=f"`{allowed}`",
+            allowed=relation.subject_types,
         )
     if not item.context:
         return item
