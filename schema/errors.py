@@ -13,7 +13,8 @@ class Problem:
 
     `code` is stable and for machines; `message` is a lower-case sentence without a full stop, with
     quoted input in backticks; `suggestion` completes "did you mean ...". `span` is absent only for
-    a schema that was not made from text.
+    a schema that was not made from text. `about` is the name of the caveat that it is a problem
+    of, and `detail` what CEL says, for who has to repeat it.
     """
 
     code: str
@@ -21,6 +22,8 @@ class Problem:
     span: Span | None = None
     suggestion: str = ""
     source: str = ""
+    about: str = ""
+    detail: str = ""
 
     def render(self, text: str = "") -> str:
         """The problem as a person reads it: place, message, the line with a caret, suggestion."""

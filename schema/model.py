@@ -109,8 +109,9 @@ class ParameterType:
 class Caveat:
     """A named CEL expression over typed parameters; evaluated by `engine.caveats`.
 
-    Of a `strict` caveat every declared parameter must be given: the outcome is conditional while
-    one is missing, though the expression might do without it.
+    Of a `strict` caveat every declared parameter must be given, used or not: the outcome is
+    conditional while one is missing, though the expression might do without it. And its `uint` is
+    CEL's own, which does not mix with int.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from cel_expr_python import cel
@@ -19,7 +20,7 @@ from engine.caveats.cost import (
     bearable_bytes,
     estimate,
 )
-from engine.caveats.network import ADDRESS_TYPE, POOL, in_cidr
+from engine.caveats.network import ADDRESS_TYPE, POOL, address_message, in_cidr
 from engine.caveats.rules import Rules
 from schema.errors import Problem
 from schema.model import Caveat, ParameterType
@@ -78,6 +79,17 @@ _FUNCTIONS = [
         ],
     ),
     cel.FunctionDecl(
+        "ipaddress",
+        [
+            cel.Overload(
+                "string_to_ipaddress",
+                return_type=cel.Type(ADDRESS_TYPE),
+                parameters=[cel.Type.STRING],
+                impl=address_message,
+            )
+        ],
+    ),
+    cel.FunctionDecl(
         "isSubtreeOf",
         [
             cel.Overload(
@@ -92,11 +104,13 @@ _FUNCTIONS = [
 ]
 
 
-def _cel_type(type_: ParameterType) -> Any:
+def _cel_type(type_: ParameterType, *, strict: bool) -> Any:
     if type_.name == "list" and type_.argument is not None:
-        return cel.Type.List(_cel_type(type_.argument))
+        return cel.Type.List(_cel_type(type_.argument, strict=strict))
     if type_.name == "map" and type_.argument is not None:
-        return cel.Type.Map(cel.Type.STRING, _cel_type(type_.argument))
+        return cel.Type.Map(cel.Type.STRING, _cel_type(type_.argument, strict=strict))
+    if strict and type_.name == "uint":
+        return cel.Type.UINT
     return _TYPES[type_.name]
 
 
@@ -129,7 +143,10 @@ def compile_caveat(caveat: Caveat) -> CompiledCaveat | list[Problem]:
     try:
         env = cel.NewEnv(
             POOL,
-            variables={name: _cel_type(type_) for name, type_ in caveat.parameters.items()},
+            variables={
+                name: _cel_type(type_, strict=caveat.strict)
+                for name, type_ in caveat.parameters.items()
+            },
             functions=_FUNCTIONS,
             extensions=[ext_optional.ExtOptional()],
         )
@@ -152,14 +169,15 @@ def _rule_problems(caveat: Caveat, expression: Any, tree: CheckedTree) -> Iterat
     found = expression.return_type()
     if found != cel.Type.BOOL:
         why = f"must give true or false, and gives {found.name().lower()}"
-        yield _problem(caveat, "caveat_not_boolean", why)
+        yield replace(_problem(caveat, "caveat_not_boolean", why), detail=found.name().lower())
     used = {name for name, _ in references(tree.root)}
     for name in caveat.parameters:
-        if name not in used:
+        if name not in used and not caveat.strict:
             yield Problem(
                 "caveat_unused_parameter",
                 f"parameter `{name}` of caveat `{caveat.name}` is not used in its expression",
                 caveat.span,
+                about=caveat.name,
             )
     for node, why in Rules(tree).violations:
         yield _problem(caveat, "caveat_invalid", why, tree.positions.get(node))
@@ -170,7 +188,8 @@ def _problem(caveat: Caveat, code: str, why: str, position: int | None = None) -
     if position is not None:
         before = caveat.expression[:position]
         span = _place(caveat, before.count("\n") + 1, position - before.rfind("\n"))
-    return Problem(code, f"the expression of caveat `{caveat.name}` {why}", span)
+    message = f"the expression of caveat `{caveat.name}` {why}"
+    return Problem(code, message, span, about=caveat.name)
 
 
 def _cel_problems(caveat: Caveat, text: str) -> Iterator[Problem]:
@@ -184,6 +203,8 @@ def _cel_problems(caveat: Caveat, text: str) -> Iterator[Problem]:
             "caveat_invalid",
             f"caveat `{caveat.name}`: {said[0].lower()}{said[1:]}",
             _place(caveat, int(line), int(column)),
+            about=caveat.name,
+            detail=_STATUS.sub("", text).replace("<input>", caveat.name),
         )
 
 

@@ -40,6 +40,7 @@ _CONSTANT = {
     ),
     **dict.fromkeys(["getMilliseconds", "getMinutes", "getMonth", "getSeconds"], 5 * _NODE),
     "in_cidr": _SLOW_CALL,
+    "ipaddress": _SLOW_CALL,
 }
 _CONVERSIONS = frozenset(
     {"bool", "bytes", "double", "duration", "int", "string", "timestamp", "uint"}

@@ -207,3 +207,15 @@ def _type_problem(type_ref: TypeRef) -> str:
     if found != wanted:  # OpenFGA's own message has the two numbers in this order
         return f"condition parameter type `{name}` requires {found} generic types; found {wanted}"
     return next((why for why in map(_type_problem, type_ref.generics) if why), "")
+
+
+def in_openfga_words(problem: Problem) -> Problem:
+    """A problem of a model as OpenFGA would tell it: those of conditions, which the engine finds
+    when it compiles their expressions, are reworded; any other is as it was."""
+    if not problem.about:
+        return problem
+    why = problem.detail or problem.message
+    if problem.code == "caveat_not_boolean":
+        why = f"expected a bool condition expression output, but got '{problem.detail}'"
+    message = f"failed to compile expression on condition '{problem.about}' - {why}"
+    return Problem(INVALID_MODEL, message)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from engine.errors import SchemaRefused
+from engine.schemas import compile_schema
 from schema import parse_schema
 from schema.errors import SchemaTypeError
 from schema.fga.decode import decode_model
-from schema.fga.validate import INVALID_MODEL, validate
+from schema.fga.validate import INVALID_MODEL, in_openfga_words, validate
 
 THIS: dict[str, Any] = {"this": {}}
 USER: dict[str, Any] = {"type": "user"}
@@ -282,3 +285,22 @@ def test_the_language_tells_the_problem() -> None:
     with pytest.raises(SchemaTypeError) as caught:
         parse_schema('{"schema_version": "0.9"}', "fga")
     assert [problem.message for problem in caught.value.problems] == ["invalid schema version"]
+
+
+CONDITIONS = [
+    ("y", "failed to compile expression on condition 'c' - ERROR: c:1:1: undeclared reference to"),
+    ("1", "failed to compile expression on condition 'c' - expected a bool condition expression "),
+    ("x &&", "failed to compile expression on condition 'c' - ERROR: c:1:5: Syntax error: "),
+]
+
+
+@pytest.mark.parametrize(("expression", "message"), CONDITIONS)
+def test_what_the_engine_says_of_conditions_is_told_in_openfga_words(
+    expression: str, message: str
+) -> None:
+    text = json.dumps(model(conditions={"c": say(expression=expression)}))
+    with pytest.raises(SchemaRefused) as caught:
+        compile_schema(text, "fga")
+    told = in_openfga_words(caught.value.extra["problems"][0])
+    assert told.code == INVALID_MODEL
+    assert told.message.startswith(message)
