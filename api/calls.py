@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from api.asgi import Answer, Patience, Receive, Scope, Send, read_body
 from api.auth import Principal, Right
-from api.errors import UnsupportedMediaType
+from api.errors import Failure, ProblemAnswer, UnsupportedMediaType, render_problem
 from api.settings import Settings
 from api.telemetry import Metrics
 from engine.engine import Engine
@@ -37,6 +37,7 @@ class Operation:
     `path` is relative to the store (`/check`), or absolute for the calls about stores. A `stream`
     sends its own response; any other handler returns an Answer. One with `lines` does either: it
     is a stream for those who accept lines of JSON. `variant` is the other form that an answer has.
+    `problem` tells what it refuses.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Operation:
     lines: bool = False
     idempotent: bool = False
     variant: type[BaseModel] | None = None
+    problem: Callable[[Failure, str], ProblemAnswer] = render_problem
 
 
 @dataclass(slots=True)

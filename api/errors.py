@@ -7,7 +7,7 @@ defined here. `docs/http-api.md` shows the table; tests compare it with both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,20 @@ from schema.errors import Problem
 
 class WireError(EngineError):
     """Abstract: the HTTP layer refused a request before the engine saw it, or gave up on it."""
+
+
+class Refusal(Exception):
+    """Abstract: a refusal in the words of a dialect, which is the only one to tell it."""
+
+    retry_after: int | None = None
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+Failure: TypeAlias = EngineError | Refusal
 
 
 class Unauthorized(WireError):
@@ -152,11 +166,14 @@ TABLE: Mapping[type[EngineError], Row] = {
     Forbidden: Row(403, "The key does not allow this call"),
     e.StoreNotFound: Row(404, "There is no store of this name"),
     e.SchemaNotFound: Row(404, "The store has no schema yet"),
+    e.UnknownSchema: Row(404, "The store has no schema of this name"),
     RouteNotFound: Row(404, "There is no call with this path"),
     MethodNotAllowed: Row(405, "The path takes other methods"),
     BodyTimeout: Row(408, "The request body did not arrive in time"),
     e.StoreExists: Row(409, "A store of this name exists already"),
     e.TupleExists: Row(409, "A tuple to be created exists already"),
+    e.TupleAbsent: Row(409, "A tuple to be removed is not stored"),
+    e.SchemaExists: Row(409, "A schema of this name exists already"),
     e.PreconditionFailed: Row(409, "A precondition does not hold; nothing was written"),
     e.IdempotencyConflict: Row(409, "The idempotency key was used with another request"),
     e.SchemaInUse: Row(409, "Stored tuples do not fit the new schema; nothing was changed"),
@@ -221,8 +238,9 @@ def describe(error: EngineError) -> dict[str, Any]:
     return told
 
 
-def render_problem(error: EngineError, request_id: str) -> ProblemAnswer:
+def render_problem(error: Failure, request_id: str) -> ProblemAnswer:
     """The answer that tells `error` to the client, with the request id to ask about it."""
+    assert isinstance(error, EngineError)  # the native API has no words but the engine's
     told = {**describe(error), "request_id": request_id}
     headers = [(b"content-type", b"application/problem+json")]
     if error.retry_after is not None:

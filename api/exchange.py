@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from api.asgi import Header, Message, Send
+from api.errors import Failure, ProblemAnswer, render_problem
 
 _HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -25,11 +28,12 @@ GONE_STATUS = 499
 class Exchange:
     """One request as it is answered: what the log and the metrics will say of it."""
 
-    __slots__ = ("call", "request_id", "started", "status", "stream", "writes")
+    __slots__ = ("call", "problem", "request_id", "started", "status", "stream", "writes")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.call = "other"
+        self.problem: Callable[[Failure, str], ProblemAnswer] = render_problem
         self.status = 0
         self.started = False
         self.stream = False

@@ -1,7 +1,7 @@
 """What stands around every call: request id, bounds, keys, the problem document, one count.
 
-Plain ASGI, one object per application. The native API's calls are found and answered here, in
-front of FastAPI, which keeps the documents and the service's own pages.
+Plain ASGI, one object per application. The calls of every dialect are answered here, in front of
+FastAPI, which keeps the documents and the service's own pages.
 """
 
 from __future__ import annotations
@@ -35,28 +35,24 @@ from api.asgi import (
 from api.auth import ANYONE, Principal, bearer
 from api.calls import Call, Operation
 from api.errors import (
-    TABLE,
     CallFailed,
+    Failure,
     Forbidden,
     HeadersTooLarge,
-    MethodNotAllowed,
     Overloaded,
-    RouteNotFound,
     TooManyStreams,
     Unauthorized,
     UrlTooLong,
     WriteFailed,
-    render_problem,
 )
 from api.exchange import FIXED_LINES, GONE_STATUS, Exchange, sender
-from api.native.operations import Routes
 from api.native.streaming import SlowReader
+from api.routing import Route, Routing
 from api.settings import Settings
 from api.telemetry import Metrics
 from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine
-from engine.errors import EngineError, InvalidRequest, StoreNotFound
-from engine.store.protocol import STORE_NAME
+from engine.errors import InvalidRequest
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _ONCE = (
@@ -71,13 +67,10 @@ _ONCE = (
 )
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _FRAMES = 30
-_NATIVE = b"/v1/stores"
-_UNUSUAL = re.compile(rb"[^a-z0-9/-]")
-_KNOWN = 1024
 
 
 class Front:
-    """Answers the native API's calls, and hands the rest to `inner`."""
+    """Answers the calls of every dialect, and hands the rest to `inner`."""
 
     def __init__(
         self,
@@ -91,7 +84,7 @@ class Front:
         self._metrics = metrics
         self._inner = inner
         self._keyring = settings.keyring
-        self._routes = Routes()
+        self._routing = Routing()
         self._in_flight = 0
         self._streams: Counter[str] = Counter()
         self._open_streams = 0
@@ -100,7 +93,6 @@ class Front:
         self._log = structlog.get_logger("stonetown").bind()
         self._stopping = asyncio.Event()
         self._deadlines = Deadlines()
-        self._known: dict[tuple[bytes, bytes], tuple[Operation, str]] = {}
         self.max_body = settings.max_body
         self.draining = False
         self._slow = settings.slow_request
@@ -111,22 +103,14 @@ class Front:
         """End every watch with the zookie to resume from; other calls finish as they are."""
         self._stopping.set()
 
-    def route(self, method: bytes, url: bytes) -> tuple[Operation, str] | None:
+    def route(self, method: bytes, url: bytes) -> Route | None:
         """The call and the store that a request line means, if it can be answered as a whole."""
-        found = self._known.get((method, url))
-        if found is None and url.startswith(_NATIVE) and not _UNUSUAL.search(url):
-            methods, store = self._routes.find(url.decode("ascii"))
-            operation = (methods or {}).get(method.decode("ascii"))
-            if operation is None or operation.stream or (store and not STORE_NAME.fullmatch(store)):
-                return None
-            if len(self._known) >= _KNOWN:
-                self._known.clear()
-            found = self._known[method, url] = (operation, store)
-        return found
+        return self._routing.at_once(method, url)
 
     async def whole(self, request: Whole) -> None:
         """Answer a request that is here as a whole, whatever happens."""
         exchange = Exchange(self._request_id(request.headers))
+        exchange.problem = request.operation.problem
         begun = perf_counter()
         answer: Answer | None
         try:
@@ -194,15 +178,18 @@ class Front:
     ) -> None:
         """Keys first, then bounds, then the call itself."""
         path = scope["path"]
+        dialect = self._routing.dialect(path)
+        if dialect is not None:
+            exchange.problem = dialect.problem
         principal = self._authenticate(path, headers)
         length = len(scope["raw_path"]) + len(scope["query_string"])
         self._check_headers(scope["headers"], headers, length)
-        if not path.startswith("/v1/"):
+        if dialect is None:
             exchange.call = "service"
             scope[REQUEST_ID] = exchange.request_id
             await self._inner(scope, receive, send)
             return
-        operation, store = self._find(path, scope["method"])
+        operation, store = dialect.find(path, scope["method"])
         call = self._call(exchange, principal, operation, store, headers, (scope, receive, send))
         exchange.stream = call.streams
         if call.streams:
@@ -279,9 +266,11 @@ class Front:
     def _authenticate(self, path: str, headers: Mapping[bytes, bytes]) -> Principal:
         if not self._keyring or path in OPEN_PATHS:
             return ANYONE
-        principal = self._keyring.find(bearer(headers.get(b"authorization", b"")))
+        presented = bearer(headers.get(b"authorization", b""))
+        principal = self._keyring.find(presented)
         if principal is None:
-            raise Unauthorized("no valid key", expected="`Authorization: Bearer <key>`")
+            expected = "`Authorization: Bearer <key>`"
+            raise Unauthorized("no valid key", expected=expected, presented=bool(presented))
         return principal
 
     def _check_headers(
@@ -307,19 +296,6 @@ class Front:
                 "path and query are too long", expected=f"at most {settings.max_url} bytes"
             )
 
-    def _find(self, path: str, method: str) -> tuple[Operation, str]:
-        methods, store = self._routes.find(path)
-        if methods is None:
-            raise RouteNotFound("no such path")
-        operation = methods.get(method)
-        if operation is None:
-            raise MethodNotAllowed("not a method of this path", allow=sorted(methods))
-        if store and not STORE_NAME.fullmatch(store):
-            raise StoreNotFound(
-                "not a store's name", field="store", expected="`[a-z][a-z0-9-]{0,62}`"
-            )
-        return operation, store
-
     def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
@@ -331,7 +307,7 @@ class Front:
         if isinstance(error, (ClientGone, SlowReader)):
             self._log.debug("client gone", request_id=exchange.request_id, why=type(error).__name__)
             return None
-        if not isinstance(error, EngineError):
+        if not isinstance(error, Failure):
             # As text without local variables, whatever the log is configured to show.
             trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
             self._log.error(
@@ -341,9 +317,10 @@ class Front:
                 exception=trace,
             )
             error = (WriteFailed if exchange.writes else CallFailed)("the service failed")
+        told = Answer(*exchange.problem(error, exchange.request_id))
         if exchange.started:
             self._log.warning("stream cut", request_id=exchange.request_id, code=error.code)
-        elif TABLE[type(error)].status >= 500:
+        elif told.status >= 500:
             self._log.warning(
                 "request refused",
                 request_id=exchange.request_id,
@@ -351,7 +328,7 @@ class Front:
                 code=error.code,
                 why=error.message,
             )
-        return Answer(*render_problem(error, exchange.request_id))
+        return told
 
     def _account(self, exchange: Exchange, seconds: float) -> None:
         status = exchange.status or GONE_STATUS
