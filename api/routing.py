@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from api.authzen.routes import AuthzenRoutes
 from api.calls import Operation
 from api.errors import (
     Failure,
@@ -90,7 +91,7 @@ class Routing:
     """All dialects, and the calls that were found lately."""
 
     def __init__(self) -> None:
-        self._dialects: tuple[Dialect, ...] = (Native(), OpenFgaRoutes())
+        self._dialects: tuple[Dialect, ...] = (AuthzenRoutes(), Native(), OpenFgaRoutes())
         self._known: dict[tuple[bytes, bytes], Route] = {}
 
     def dialect(self, path: str) -> Dialect | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.auth import Keyring, parse_keys
+from api.authzen.mapping import MappingError, StoreMapping, read_mapping
+from api.authzen.paths import check_base_url
 from engine.limits import Limits
 
 _DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
@@ -241,6 +245,14 @@ class Settings(BaseSettings):
         default=_DEFAULTS.explained_checks, description="Explained checks in one batch"
     )
 
+    authzen_base_url: Annotated[str | None, AfterValidator(check_base_url)] = Field(
+        default=None, description="What AuthZEN's metadata begin their URLs with; absent: none"
+    )
+    authzen_mapping: Path | None = Field(
+        default=None,
+        description="File that says what AuthZEN's properties and actions mean, by store",
+    )
+
     docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`")
     log_level: str = Field(
         default="info",
@@ -258,12 +270,21 @@ class Settings(BaseSettings):
             )
         if self.limit_page_default > self.limit_page_maximum:
             raise ValueError("STONETOWN_LIMIT_PAGE_DEFAULT is over STONETOWN_LIMIT_PAGE_MAXIMUM")
+        try:
+            _ = self.authzen
+        except MappingError as error:
+            raise ValueError(f"STONETOWN_AUTHZEN_MAPPING: {error}") from None
         return self
 
     @property
     def keyring(self) -> Keyring:
         """The keys that may call; empty when none are configured."""
         return parse_keys(self.api_keys.get_secret_value())
+
+    @cached_property
+    def authzen(self) -> Mapping[str, StoreMapping]:
+        """What is configured for AuthZEN, by store. Raises MappingError."""
+        return read_mapping(self.authzen_mapping) if self.authzen_mapping else {}
 
     @property
     def index_root(self) -> Path | None:
