@@ -253,6 +253,25 @@ class Settings(BaseSettings):
         description="File that says what AuthZEN's properties and actions mean, by store",
     )
 
+    openfga_max_tuples_per_write: Count = Field(
+        default=100, description="Tuples in one write over OpenFGA's API"
+    )
+    openfga_max_checks_per_batch: Count = Field(
+        default=50, description="Checks in one batch over OpenFGA's API"
+    )
+    openfga_max_types_per_model: Count = Field(
+        default=100, description="Types in one of OpenFGA's models"
+    )
+    openfga_max_model_bytes: Count = Field(
+        default=256 * 1024, description="One of OpenFGA's models as JSON"
+    )
+    openfga_max_results: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Entries of a list over OpenFGA's API; `0`: all there are",
+    )
+
     docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`")
     log_level: str = Field(
         default="info",
