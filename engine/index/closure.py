@@ -33,7 +33,7 @@ from engine.tuples import Subject
 
 _KEPT = 20_000
 _KEYS_KEPT = 200_000
-_WORTH = 64
+_WORTH = 12
 """Goals that walking has to have cost before a closure is made."""
 _MOST = 4_000
 """Objects and reads of the largest closure."""
@@ -69,12 +69,29 @@ class Closure:
 
 
 class _Ways(NamedTuple):
-    """The routes to a place, and where they lead on: by alias, and by stored tuples."""
+    """The routes to a place, and where they lead on: by alias, and by stored tuples. `open` are the
+    places that may have objects which no certain way leads to."""
 
     routes: Routes
     aliases: dict[Place, list[Place]]
     onward: dict[Place, list[tuple[Place, Stored]]]
-    closed: frozenset[Place]
+    open: frozenset[Place]
+
+    def downstream(self, places: Iterable[Place]) -> frozenset[Place]:
+        """The places, and all that they lead to."""
+        found = set(places)
+        waiting = list(found)
+        while waiting:
+            source = waiting.pop()
+            led = [
+                *self.aliases.get(source, ()),
+                *(into for into, _ in self.onward.get(source, ())),
+            ]
+            for into in led:
+                if into not in found:
+                    found.add(into)
+                    waiting.append(into)
+        return frozenset(found)
 
 
 class Closures:
@@ -102,7 +119,7 @@ class Closures:
         cost, worth = self._costs.used(asked) or (0, _WORTH)
         cost += goals
         if cost >= worth:
-            made = self.make(asked, view, min(_MOST, 2 * cost))
+            made = self.make(asked, view, min(_MOST, 4 * cost))
             if made is not None:
                 self._costs.pop(asked, None)
                 self._keep(asked, made)
@@ -168,7 +185,7 @@ class _Walk:
         self._reached: dict[Place, set[str]] = {place: set() for place in ways.routes.walked}
         self._stack: list[tuple[Place, str]] = []
         self._keys: set[bytes] = set()
-        self._sure = True
+        self._unsure: set[Place] = set()
 
     def run(self, subject: Subject) -> Closure | None:
         ways, routes = self._ways, self._ways.routes
@@ -193,7 +210,7 @@ class _Walk:
             # The last read may have found nothing for want of room.
             return None
         plan = routes.plan
-        closed = ways.closed if self._sure else ()
+        closed = routes.walked - ways.open - ways.downstream(self._unsure)
         return Closure(
             {plan(place): ids for place, ids in self._reached.items()},
             frozenset(map(plan, closed)),
@@ -212,7 +229,7 @@ class _Walk:
         plain, others = self._view.reached_from(access, subject_id, self._left)
         self._keys.add(REVERSE + access.form + access.relation + subject_id)
         if others:
-            self._sure = False
+            self._unsure.add(into)
         if ("", False) in entrance.forms:
             self._left -= len(plain)
             self._stack.extend((into, id_) for id_ in plain)
@@ -222,11 +239,6 @@ def _ways(entrances: Entrances, place: Place) -> _Ways:
     routes = Routes(entrances, [place])
     aliases: defaultdict[Place, list[Place]] = defaultdict(list)
     onward: defaultdict[Place, list[tuple[Place, Stored]]] = defaultdict(list)
-    open_ = {
-        place
-        for place in routes.walked
-        if any(not entrance.certain for entrance in routes.into[place])
-    }
     for into in routes.walked:
         for entrance in routes.into[into]:
             if not entrance.certain:
@@ -235,11 +247,10 @@ def _ways(entrances: Entrances, place: Place) -> _Ways:
                 aliases[entrance.source].append(into)
             elif isinstance(entrance, Stored) and entrance.source is not None:
                 onward[entrance.source].append((into, entrance))
-    waiting = list(open_)
-    while waiting:
-        source = waiting.pop()
-        for into in [*aliases[source], *(into for into, _ in onward[source])]:
-            if into not in open_:
-                open_.add(into)
-                waiting.append(into)
-    return _Ways(routes, dict(aliases), dict(onward), frozenset(routes.walked - open_))
+    ways = _Ways(routes, dict(aliases), dict(onward), frozenset())
+    uncertain = {
+        into
+        for into in routes.walked
+        if any(not entrance.certain for entrance in routes.into[into])
+    }
+    return ways._replace(open=ways.downstream(uncertain))
