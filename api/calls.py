@@ -37,7 +37,7 @@ class Operation:
     `path` is relative to the store (`/check`), or absolute for the calls about stores. A `stream`
     sends its own response; any other handler returns an Answer. One with `lines` does either: it
     is a stream for those who accept lines of JSON. `variant` is the other form that an answer has.
-    `problem` tells what it refuses.
+    `problem` tells what it refuses; one that `echoes` answers with the client's own request id.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Operation:
     idempotent: bool = False
     variant: type[BaseModel] | None = None
     problem: Callable[[Failure, str], ProblemAnswer] = render_problem
+    echoes: bool = False
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from api.asgi import Header, Message, Send
 from api.errors import Failure, ProblemAnswer, render_problem
@@ -28,10 +28,11 @@ GONE_STATUS = 499
 class Exchange:
     """One request as it is answered: what the log and the metrics will say of it."""
 
-    __slots__ = ("call", "problem", "request_id", "started", "status", "stream", "writes")
+    __slots__ = ("call", "problem", "request_id", "shown", "started", "status", "stream", "writes")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
+        self.shown = request_id.encode()
         self.call = "other"
         self.problem: Callable[[Failure, str], ProblemAnswer] = render_problem
         self.status = 0
@@ -40,17 +41,20 @@ class Exchange:
         self.writes = False
 
 
+    def echo(self, headers: Mapping[bytes, bytes]) -> None:
+        """Show the client's own request id, whatever it is: it is told nowhere else."""
+        self.shown = headers.get(b"x-request-id", self.shown)
+
+
 def sender(exchange: Exchange, send: Send, *, page: bool) -> Send:
     """`send` that adds the headers of every response, and notes what was sent."""
 
     fixed = _PAGE if page else _NO_CONTENT
-    named = (b"x-request-id", exchange.request_id.encode())
-
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.started = True
             exchange.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *fixed, named]
+            message["headers"] = [*message.get("headers", ()), *fixed, (b"x-request-id", exchange.shown)]
         await send(message)
 
     return add

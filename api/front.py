@@ -111,6 +111,8 @@ class Front:
         """Answer a request that is here as a whole, whatever happens."""
         exchange = Exchange(self._request_id(request.headers))
         exchange.problem = request.operation.problem
+        if request.operation.echoes:
+            exchange.echo(request.headers)
         begun = perf_counter()
         answer: Answer | None
         try:
@@ -125,7 +127,7 @@ class Front:
             request.drop()
         else:
             exchange.status = GONE_STATUS if request.disconnected else answer.status
-            request.respond(answer, FIXED_LINES, exchange.request_id.encode())
+            request.respond(answer, FIXED_LINES, exchange.shown)
         self._account(exchange, perf_counter() - begun)
 
     async def _whole(self, exchange: Exchange, request: Whole) -> Answer:
@@ -181,6 +183,8 @@ class Front:
         dialect = self._routing.dialect(path)
         if dialect is not None:
             exchange.problem = dialect.problem
+            if dialect.echoes:
+                exchange.echo(headers)
         principal = self._authenticate(path, headers)
         length = len(scope["raw_path"]) + len(scope["query_string"])
         self._check_headers(scope["headers"], headers, length)

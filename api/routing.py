@@ -38,6 +38,11 @@ class Dialect(Protocol):
         """Tells an error, with the request's id."""
         ...
 
+    @property
+    def echoes(self) -> bool:
+        """Whether a client's request id comes back as it is, and not only if it is plain."""
+        ...
+
     def owns(self, path: str) -> bool:
         """Whether the path is this dialect's to answer, be it by refusing it."""
         ...
@@ -56,6 +61,7 @@ class Native:
     """The native API, under `/v1/`."""
 
     problem = staticmethod(render_problem)
+    echoes = False
 
     def __init__(self) -> None:
         self._routes = Routes()

@@ -19,6 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
         evaluation.evaluation,
         "AuthZEN: may a subject do this to a resource?",
         problem=render,
+        echoes=True,
     ),
     Operation(
         "authzen_evaluations",
@@ -28,6 +29,7 @@ OPERATIONS: tuple[Operation, ...] = (
         evaluation.evaluations,
         "AuthZEN: many evaluations at one snapshot",
         problem=render,
+        echoes=True,
     ),
     Operation(
         "authzen_search_subjects",
@@ -37,6 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
         searching.search_subjects,
         "AuthZEN: who may do this to a resource?",
         problem=render,
+        echoes=True,
     ),
     Operation(
         "authzen_search_resources",
@@ -46,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
         searching.search_resources,
         "AuthZEN: to which resources may a subject do this?",
         problem=render,
+        echoes=True,
     ),
     Operation(
         "authzen_search_actions",
@@ -55,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
         searching.search_actions,
         "AuthZEN: what may a subject do to a resource?",
         problem=render,
+        echoes=True,
     ),
     Operation(
         "authzen_metadata",
@@ -64,5 +69,6 @@ OPERATIONS: tuple[Operation, ...] = (
         metadata.metadata,
         "AuthZEN: where these calls are",
         problem=render,
+        echoes=True,
     ),
 )

@@ -29,6 +29,7 @@ class AuthzenRoutes:
     """AuthZEN's part of the paths."""
 
     problem = staticmethod(render)
+    echoes = True
 
     def owns(self, path: str) -> bool:
         """Whether the path is one of AuthZEN's, be the call known or not."""

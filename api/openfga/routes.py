@@ -16,6 +16,7 @@ class OpenFgaRoutes:
     """OpenFGA's API, under `/stores`."""
 
     problem = staticmethod(render)
+    echoes = False
 
     def __init__(self) -> None:
         self._about_stores: dict[str, Operation] = {}
