@@ -46,9 +46,9 @@ from api.errors import (
     WriteFailed,
 )
 from api.exchange import FIXED_LINES, GONE_STATUS, Exchange, sender
-from api.native.streaming import SlowReader
 from api.routing import Route, Routing
 from api.settings import Settings
+from api.streaming import SlowReader
 from api.telemetry import Metrics
 from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine

@@ -13,7 +13,7 @@ from api.native import render
 from api.native.decode import Members, Problems
 from api.native.handlers import consistency_of
 from api.native.overlay import overlay_of
-from api.native.streaming import Stream
+from api.streaming import Stream
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.pages import Way

@@ -31,7 +31,7 @@ from api.native.decode import (
 from api.native.handlers import consistency_of
 from api.native.listing import body_of
 from api.native.overlay import overlay_of
-from api.native.streaming import Stream
+from api.streaming import Stream
 from engine.errors import EngineError, InvalidRequest, InvalidTuple
 from engine.jsontext import parse_json
 from engine.requests import FULLY_CONSISTENT, MINIMIZE_LATENCY, ReadAnswer, WriteRequest

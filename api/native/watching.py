@@ -17,7 +17,7 @@ from api.calls import Call, accepts_lines
 from api.errors import describe
 from api.native import render
 from api.native.decode import Problems, relation_name
-from api.native.streaming import SlowReader, Stream
+from api.streaming import SlowReader, Stream
 from engine.errors import EngineError, InvalidRequest, Unavailable
 from engine.requests import WatchEvent
 from engine.tuples import MAX_TYPE_BYTES, check_name
