@@ -67,7 +67,7 @@ class Changes:
         seen = (
             one._replace(
                 changes=tuple(each for each in one.changes if each.tuple.identity not in hidden),
-                schema_changed=one.schema_changed and overlay.schema is None,
+                schema_changed=one.schema_changed and not overlay.brings_schema,
             )
             for one in self.revisions
         )

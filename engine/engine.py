@@ -46,6 +46,7 @@ from engine.requests import (
 from engine.schemas import Schemas
 from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple
+from engine.versions import Versions, check_name
 from engine.write import check_count, check_filter
 from engine.writing import Writing
 from engine.zookie import encode
@@ -73,6 +74,9 @@ class Engine(Accesses):
         self._schemas = Schemas(storage)
         self.freshness.on_new_lineage(self._schemas.forget)
         self._cursors = Cursors(storage)
+        self._versions = Versions(
+            storage, self.freshness, self._schemas, self._cursors, self.limits
+        )
         self._pages = Pages(storage, self.freshness, self._schemas, self._cursors, self.limits)
         super().__init__(self._pages, storage, self._cursors)
         self._reading = lists.Reading(
@@ -129,13 +133,17 @@ class Engine(Accesses):
         actor: str = "",
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str = "",
+        name: str = "",
     ) -> SchemaWritten:
-        """Replace the schema, or say what that would do.
+        """Put a schema in force, or say what that would do. With a `name` it can be asked for as
+        long as the store lives. One in `fga` orphans nothing: tuples that it does not allow stay
+        and are not followed.
 
-        Raises SchemaRefused with every problem of the text, and SchemaInUse when stored tuples
-        would be orphaned.
+        Raises SchemaRefused with every problem of the text, SchemaInUse when stored tuples would
+        be orphaned, SchemaExists when the name is taken, and InvalidRequest for a bad name.
         """
-        request = SchemaRequest(text, language, metadata or {}, actor, idempotency_key)
+        check_name(name)
+        request = SchemaRequest(text, language, metadata or {}, actor, idempotency_key, name)
         record = await self.freshness.store(store)
         if dry_run:
             return await self._writing.preview_schema(record, request)
@@ -147,17 +155,27 @@ class Engine(Accesses):
     ) -> SchemaAnswer:
         """The schema in force. Raises SchemaNotFound when there is none yet."""
         record = await self._store(store, consistency)
-        snapshot = (await self.freshness.choose(record, consistency)).snapshot
-        await self._schemas.at(snapshot)
-        found = await self.storage.schema(record.id, snapshot.schema_version)
-        return SchemaAnswer(found.text, found.language, found.version, encode(snapshot))
+        return await self._versions.in_force(record, consistency)
+
+    @by_name
+    async def schema_named(self, store: str, name: str) -> SchemaAnswer:
+        """The version of the schema that was written by this name. Raises UnknownSchema."""
+        return await self._versions.named(await self.freshness.store(store), name)
+
+    @by_name
+    async def schemas(
+        self, store: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> tuple[list[SchemaAnswer], str | None]:
+        """A page of the versions of the schema that have names, the newest first, and the cursor
+        of the next page or None."""
+        return await self._versions.page(await self.freshness.store(store), limit, cursor)
 
     @by_name
     async def write(self, store: str, request: WriteRequest) -> WriteAnswer:
         """Apply updates, all or nothing, as one revision.
 
         Raises what `engine.write.checked_updates` raises, PreconditionFailed, TupleExists,
-        IdempotencyConflict, OutcomeUnknown.
+        UnknownSchema, IdempotencyConflict, OutcomeUnknown.
         """
         record = await self.freshness.store(store)
         return await self._writing.write(record, request, self.limits.updates)
@@ -227,11 +245,12 @@ class Engine(Accesses):
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
         decision = await self._in_flight.decide(ground, snapshot, check, budget)
+        zookie, name = encode(snapshot), ground.compiled.name
         if not check.explain:
-            return CheckAnswer(decision, encode(snapshot))
+            return CheckAnswer(decision, zookie, None, name)
         source = Source(self.storage, snapshot)
         (why,) = await explain_each(ground, (check,), (decision,), source, budget.deadline)
-        return CheckAnswer(decision, encode(snapshot), why)
+        return CheckAnswer(decision, zookie, why, name)
 
     @by_name
     async def check_batch(
@@ -255,7 +274,7 @@ class Engine(Accesses):
         results = await asking.answer(ground, checks, budget, "checks")
         source = Source(self.storage, snapshot)
         why = await explain_each(ground, checks, results, source, budget.deadline)
-        return BatchAnswer(tuple(results), encode(snapshot), why)
+        return BatchAnswer(tuple(results), encode(snapshot), why, ground.compiled.name)
 
     async def expand(
         self,
@@ -275,7 +294,7 @@ class Engine(Accesses):
         tree = await expand(
             ground.compiled.schema, ground.reader, object, relation, ground.now, budget
         )
-        return ExpandAnswer(tree, encode(snapshot))
+        return ExpandAnswer(tree, encode(snapshot), ground.compiled.name)
 
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))

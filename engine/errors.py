@@ -137,6 +137,13 @@ class SchemaNotFound(EngineError):
     status = 404
 
 
+class UnknownSchema(EngineError):
+    """The store has no version of its schema by this name."""
+
+    code = "unknown_schema"
+    status = 404
+
+
 class StoreExists(EngineError):
     """A store of this name exists already."""
 
@@ -144,10 +151,25 @@ class StoreExists(EngineError):
     status = 409
 
 
+class SchemaExists(EngineError):
+    """A version of the store's schema has this name already."""
+
+    code = "schema_exists"
+    status = 409
+
+
 class TupleExists(EngineError):
-    """A `create` named a tuple that is there already; `extra["tuple"]` is its string form."""
+    """A `create` named a tuple that is there already, or an `ensure` one that stands otherwise;
+    `extra["tuple"]` is its string form and `extra["op"]` the update's."""
 
     code = "tuple_exists"
+    status = 409
+
+
+class TupleAbsent(EngineError):
+    """A `remove` named a tuple that is not there; `extra["tuple"]` is its string form."""
+
+    code = "tuple_absent"
     status = 409
 
 

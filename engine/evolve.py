@@ -83,6 +83,13 @@ class Wanted(NamedTuple):
     metadata: str
     actor: str
     idempotency: Idempotency | None
+    name: str = ""
+
+    @property
+    def stands_beside(self) -> bool:
+        """Whether it stands beside the versions before it, whose tuples stay: what the one in
+        force does not allow is not followed. Else it takes their place."""
+        return self.language == "fga"
 
 
 class Change:
@@ -97,27 +104,29 @@ class Change:
         """What the write would change and which tuples would block it. Raises SchemaRefused."""
         compiled = await self._compile(wanted)
         snapshot = (await self._storage.head(record.id)).snapshot
-        made = await self._compared(snapshot, compiled.schema, wanted.text)
+        made = await self._compared(snapshot, compiled.schema, wanted)
         blocking = await self._storage.tuples_of_shapes(
             record.id, made.removed, wanted.now, _BLOCKING_SHOWN
         )
         return made.told(snapshot, tuple(blocking))
 
     async def write(self, record: StoreRecord, wanted: Wanted) -> tuple[SchemaWritten, Snapshot]:
-        """Make the change. Raises SchemaRefused, SchemaInUse, IdempotencyConflict."""
+        """Make the change. Raises SchemaRefused, SchemaInUse, SchemaExists and
+        IdempotencyConflict."""
         compiled = await self._compile(wanted)
         for _ in range(_RETRIES):
             before = (await self._storage.head(record.id)).snapshot
-            made = await self._compared(before, compiled.schema, wanted.text)
+            made = await self._compared(before, compiled.schema, wanted)
             command = SchemaCommand(
                 wanted.text,
                 wanted.language,
-                before.schema_version,
+                None if wanted.stands_beside else before.schema_version,
                 made.removed,
                 wanted.now,
                 wanted.metadata,
                 wanted.actor,
                 wanted.idempotency,
+                wanted.name,
             )
             try:
                 snapshot = await self._storage.put_schema(record.id, command)
@@ -130,11 +139,13 @@ class Change:
         check_size(wanted.text, self._limits.schema_bytes, "schema")
         return await compiled_apart(wanted.text, wanted.language)
 
-    async def _compared(self, before: Snapshot, new: Schema, text: str) -> Comparison:
+    async def _compared(self, before: Snapshot, new: Schema, wanted: Wanted) -> Comparison:
         """The new schema beside the one in force, before anything is written and in a thread: for
         a large schema it takes seconds."""
+        if wanted.stands_beside:
+            return Comparison([], (), ())
         old = (await self._schemas.at(before)).schema if before.schema_version else Schema()
-        return await asyncio.to_thread(_compare, old, new, text)
+        return await asyncio.to_thread(_compare, old, new, wanted.text)
 
 
 class Comparison(NamedTuple):

@@ -39,21 +39,31 @@ class Grounds:
     ) -> tuple[Ground, ReverseReader]:
         """The ground at a snapshot, and its reader from subjects to objects.
 
-        Raises SchemaNotFound; and for the overlay SchemaRefused, LimitExceeded, InvalidRequest for
-        a tuple that stands twice, and as a write of the added tuples under the schema that the
-        request is answered by.
+        Raises SchemaNotFound; and for the overlay SchemaRefused, UnknownSchema, LimitExceeded,
+        InvalidRequest for a tuple that stands twice or for two schemas, and as a write of the added
+        tuples under the schema that the request is answered by.
         """
         reader: ReverseReader = self._storage.reader(snapshot)
         if overlay is None:
             return Ground(await self._schemas.at(snapshot), reader, now, self._limits), reader
-        if overlay.schema is None:
-            compiled = await self._schemas.at(snapshot)
-        else:
-            compiled = await self._compiled(overlay.schema)
+        compiled, in_force = await self._schema(snapshot, overlay)
+        if in_force and not overlay.add and not overlay.remove:
+            return Ground(compiled, reader, now, self._limits), reader
         overlay = _checked(Ground(compiled, reader, now, self._limits), overlay)
         if overlay.add or overlay.remove:
             reader = ReverseOverlayReader(reader, overlay.add, overlay.remove)
         return Ground(compiled, reader, now, self._limits, overlay), reader
+
+    async def _schema(self, snapshot: Snapshot, overlay: Overlay) -> tuple[CompiledSchema, bool]:
+        """The schema under an overlay, and whether it is in force at the snapshot anyway."""
+        if overlay.named is None:
+            if overlay.schema is None:
+                return await self._schemas.at(snapshot), True
+            return await self._compiled(overlay.schema), False
+        if overlay.schema is not None:
+            raise InvalidRequest("two schemas", field="overlay", expected="`schema` or a name")
+        version, compiled = await self._schemas.named(snapshot.store_id, overlay.named)
+        return compiled, version == snapshot.schema_version
 
     async def _compiled(self, text: str) -> CompiledSchema:
         check_size(text, self._limits.schema_bytes, "overlay.schema")
@@ -74,7 +84,7 @@ def arguments_of(overlay: Overlay | None) -> Part:
     """The overlay as a part of what a cursor is bound to."""
     if overlay is None:
         return None
-    return (of_tuples(overlay.add), of_tuples(overlay.remove), overlay.schema)
+    return (of_tuples(overlay.add), of_tuples(overlay.remove), overlay.schema, overlay.named)
 
 
 def _checked(ground: Ground, overlay: Overlay) -> Overlay:
@@ -91,4 +101,4 @@ def _checked(ground: Ground, overlay: Overlay) -> Overlay:
             )
         seen.add(item.identity)
     added = checked_overlay(ground, overlay.add, "overlay.add")
-    return Overlay(added, tuple(overlay.remove), overlay.schema)
+    return Overlay(added, tuple(overlay.remove), overlay.schema, overlay.named)

@@ -114,7 +114,7 @@ class Impacts:
         is a gap, and the cursor goes on from there.
         """
         overlay = asked.overlay
-        if not overlay.add and not overlay.remove and overlay.schema is None:
+        if not overlay.add and not overlay.remove and not overlay.brings_schema:
             raise InvalidRequest(
                 "it changes nothing", field="overlay", expected="one of `add`, `remove`, `schema`"
             )

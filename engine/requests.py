@@ -55,11 +55,18 @@ FULLY_CONSISTENT = FullyConsistent()
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """What counts for one request, as if it had been written: tuples added and removed, of which
-    the identity alone matters, and another schema if `schema` is given (its text, in `zed`)."""
+    the identity alone matters, and another schema if one is given: its text, in `zed`, or the name
+    of a version of the store's, which may be newer than the snapshot."""
 
     add: Sequence[RelationTuple] = ()
     remove: Sequence[RelationTuple] = ()
     schema: str | None = None
+    named: str | None = None
+
+    @property
+    def brings_schema(self) -> bool:
+        """Whether the request is answered by another schema than the snapshot's."""
+        return self.schema is not None or self.named is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,12 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
     """A decision and the zookie of the snapshot it was computed at; `explanation` is in the proof
-    format (`docs/explain.md`), if asked for."""
+    format (`docs/explain.md`), if asked for. `schema_name` names the version that decided."""
 
     decision: Decision
     zookie: str
     explanation: Mapping[str, Any] | None = None
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ class BatchAnswer:
     results: tuple[Decision | EngineError, ...]
     zookie: str
     explanations: tuple[Mapping[str, Any] | None, ...]
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +120,28 @@ class ReadAnswer:
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """Updates and preconditions, all or nothing; `metadata` is kept with the revision."""
+    """Updates and preconditions, all or nothing; `metadata` is kept with the revision.
+
+    The updates are validated against the version of the schema named `schema_name`, or against
+    the one in force if that is "".
+    """
 
     updates: Sequence[Update]
     preconditions: Sequence[Precondition] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     actor: str = ""
     idempotency_key: str = ""
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteAnswer:
-    """One of `created updated unchanged deleted absent` per update."""
+    """One of `created updated unchanged deleted absent` per update, and the name of the schema
+    version that they were validated against, "" if it has none."""
 
     zookie: str
     results: tuple[str, ...]
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +167,27 @@ class DeleteAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SchemaRequest:
-    """A schema text to put in force; `metadata` is kept with the revision."""
+    """A schema text to put in force; `metadata` is kept with the revision. With a `name` it can be
+    asked for as long as the store lives."""
 
     text: str
     language: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     actor: str = ""
     idempotency_key: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaAnswer:
-    """The schema in force at a snapshot."""
+    """The schema in force at a snapshot, or the version that was asked for by its name. The zookie
+    is that of the snapshot, or of the newest one that this node knows."""
 
     text: str
     language: str
     version: int
     zookie: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +263,7 @@ class ExpandAnswer:
 
     tree: ExpandNode
     zookie: str
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from engine.cache.shared import Lru
@@ -24,6 +24,8 @@ _WEIGHT_KEPT = 2 * 1024 * 1024
 _CAVEAT_WEIGHT = 4_000
 """What one caveat counts for beside its text, for it takes about 130 KB."""
 
+_NAMES_KEPT = 4096
+
 Key = tuple[str, int]
 """Store id and schema version."""
 
@@ -31,11 +33,12 @@ Key = tuple[str, int]
 @dataclass(frozen=True)
 class CompiledSchema:
     """A schema with its caveats compiled; its plans are compiled as they are first needed. `size`
-    is the length of its text."""
+    is the length of its text, `name` that of the version it is, "" for none."""
 
     schema: Schema
     caveats: CaveatSet
     size: int = 0
+    name: str = ""
 
     @cached_property
     def plans(self) -> Plans:
@@ -126,6 +129,7 @@ class Schemas:
         self._kept: Lru[Key, CompiledSchema] = Lru(_SCHEMAS_KEPT)
         self._weights: dict[Key, int] = {}
         self._making: dict[Key, asyncio.Task[CompiledSchema]] = {}
+        self._named: Lru[tuple[str, str], int] = Lru(_NAMES_KEPT)
 
     async def at(self, snapshot: Snapshot) -> CompiledSchema:
         """The schema in force at a snapshot. Raises SchemaNotFound if there is none yet."""
@@ -133,7 +137,20 @@ class Schemas:
             raise SchemaNotFound(
                 "the store has no schema yet", expected="write one with PUT …/schema"
             )
-        key = (snapshot.store_id, snapshot.schema_version)
+        return await self._of((snapshot.store_id, snapshot.schema_version))
+
+    async def named(self, store_id: str, name: str) -> tuple[int, CompiledSchema]:
+        """The version of a store's schema that has a name, and that schema. Raises UnknownSchema.
+
+        A name stays with its version.
+        """
+        version = self._named.used((store_id, name))
+        if version is None:
+            record = await self._storage.named_schema(store_id, name)
+            version = self._named.put((store_id, name), record.version)
+        return version, await self._of((store_id, version))
+
+    async def _of(self, key: Key) -> CompiledSchema:
         return self._kept.used(key) or await self._made(key)
 
     async def _made(self, key: Key) -> CompiledSchema:
@@ -146,7 +163,7 @@ class Schemas:
 
     async def _make(self, key: Key) -> CompiledSchema:
         record = await self._storage.schema(*key)
-        return await compiled_apart(record.text, record.language)
+        return replace(await compiled_apart(record.text, record.language), name=record.name)
 
     def _end(self, key: Key, making: asyncio.Task[CompiledSchema]) -> None:
         current = self._making.get(key) is making
@@ -171,6 +188,8 @@ class Schemas:
         for known in (self._kept, self._making):
             for key in [key for key in known if key[0] == store_id]:
                 del known[key]
+        for named in [named for named in self._named if named[0] == store_id]:
+            del self._named[named]
 
 
 def _weight(compiled: CompiledSchema) -> int:

@@ -29,6 +29,7 @@ from engine.store.protocol import (
     SchemaMoved,
     Storage,
     StoreRecord,
+    Update,
     WriteCommand,
     WriteOutcome,
 )
@@ -60,20 +61,46 @@ class Writing:
         """Apply up to `maximum` updates as one revision."""
         check_preconditions(request.preconditions, self._limits)
         metadata = checked_metadata(request.metadata, self._limits)
-        outcome = await self._apply(record, request, metadata, maximum)
+        apply = self._apply_named if request.schema_name else self._apply
+        outcome, name = await apply(record, request, metadata, maximum)
         touched = {update.tuple.object for update in request.updates}
         await self._freshness.published(outcome.snapshot, touched)
-        return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results))
+        return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results), name)
+
+    async def _apply_named(
+        self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
+    ) -> tuple[WriteOutcome, str]:
+        """Validate against the schema that the request names, whichever is in force, and write."""
+        _, compiled = await self._schemas.named(record.id, request.schema_name)
+        updates = checked_updates(compiled, request.updates, self._limits, maximum)
+        command = self._command(request, updates, None, metadata)
+        return await self._storage.write(record.id, command), compiled.name
+
+    def _command(
+        self,
+        request: WriteRequest,
+        updates: Sequence[Update],
+        schema_version: int | None,
+        metadata: str,
+    ) -> WriteCommand:
+        return WriteCommand(
+            updates,
+            request.preconditions,
+            schema_version,
+            self._clock(),
+            metadata,
+            request.actor,
+            _idempotency_of(request, metadata),
+        )
 
     async def _apply(
         self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
-    ) -> WriteOutcome:
+    ) -> tuple[WriteOutcome, str]:
         """Validate against the current schema and write; again if the schema moved meanwhile.
 
         Storage compares the schema under its lock, so a head that is not quite fresh will do until
         it refuses something: only the newest schema may.
         """
-        key = _idempotency_of(request, metadata)
         snapshot = (await self._freshness.choose(record, MINIMIZE_LATENCY)).snapshot
         newest = False
         for _ in range(_SCHEMA_RETRIES):
@@ -90,17 +117,9 @@ class Writing:
                 ).snapshot
                 newest = True
                 continue
-            command = WriteCommand(
-                updates,
-                request.preconditions,
-                snapshot.schema_version,
-                self._clock(),
-                metadata,
-                request.actor,
-                key,
-            )
+            command = self._command(request, updates, snapshot.schema_version, metadata)
             try:
-                return await self._storage.write(record.id, command)
+                return await self._storage.write(record.id, command), compiled.name
             except SchemaMoved:
                 snapshot = (await self._storage.head(record.id)).snapshot
                 newest = True
@@ -145,10 +164,13 @@ class Writing:
     def _wanted(self, request: SchemaRequest) -> evolve.Wanted:
         metadata = checked_metadata(request.metadata, self._limits)
         key = _idempotency(
-            request.idempotency_key, "schema", request.text, request.language, metadata
+            request.idempotency_key,
+            "schema",
+            *(request.text, request.language, metadata, request.name),
         )
         return evolve.Wanted(
-            request.text, request.language, self._clock(), metadata, request.actor, key
+            *(request.text, request.language, self._clock(), metadata, request.actor, key),
+            request.name,
         )
 
 
@@ -156,7 +178,8 @@ def _idempotency_of(request: WriteRequest, metadata: str) -> Idempotency | None:
     """The idempotency of a write, if it bears a key: a digest costs as much as validation."""
     if not request.idempotency_key:
         return None
-    return _idempotency(request.idempotency_key, "write", *_described(request), metadata)
+    described = (*_described(request), metadata, request.schema_name)
+    return _idempotency(request.idempotency_key, "write", *described)
 
 
 def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:

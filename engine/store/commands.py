@@ -86,7 +86,8 @@ class Idempotency(NamedTuple):
 
 
 class WriteCommand(NamedTuple):
-    """All or nothing. `schema_version` is the one the updates were validated against.
+    """All or nothing. `schema_version` is the one the updates were validated against and that must
+    be in force, None if it need not be.
 
     `metadata` is canonical JSON text, "" for none; `actor` names the key that asked. Tuples that
     are expired at `now` count as absent for preconditions, `create` and results.
@@ -94,7 +95,7 @@ class WriteCommand(NamedTuple):
 
     updates: Sequence[Update]
     preconditions: Sequence[Precondition]
-    schema_version: int
+    schema_version: int | None
     now: datetime
     metadata: str = ""
     actor: str = ""
@@ -114,14 +115,17 @@ class DeleteCommand(NamedTuple):
 
 
 class SchemaCommand(NamedTuple):
-    """Replace the schema if the current version is still `expected_version` and no living tuple
-    has one of the `removed` shapes. Text equal to the current one changes nothing."""
+    """Replace the schema if the current version is still `expected_version` (None: whichever it
+    is) and no living tuple has one of the `removed` shapes. A version with a `name`, which no
+    other one of the store may have, is kept for ever; without one, text equal to the current one
+    changes nothing."""
 
     text: str
     language: str
-    expected_version: int
+    expected_version: int | None
     removed: Sequence[Shape]
     now: datetime
     metadata: str = ""
     actor: str = ""
     idempotency: Idempotency | None = None
+    name: str = ""

@@ -51,7 +51,7 @@ class StoreHistory:
         clock: Callable[[], datetime],
         metadata: str,
         actor: str,
-        schema: tuple[str, str] | None = None,
+        schema: tuple[str, str, str] | None = None,
     ) -> Snapshot:
         """Apply changes, each to another tuple, as the next revision, and wake who waits."""
         last = self.head

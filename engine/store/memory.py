@@ -15,10 +15,10 @@ from itertools import islice
 from secrets import token_bytes
 from typing import TypeVar
 
-from engine.errors import BudgetExceeded
-from engine.reader import Edge, Probe, ReverseEdge, ReverseReader, ReverseScan, Scan
+from engine.reader import ReverseReader
 from engine.store import refusals
 from engine.store.history import StoreHistory
+from engine.store.memory_reader import MemoryReader
 from engine.store.multiversion import TupleTable
 from engine.store.protocol import (
     Change,
@@ -55,52 +55,6 @@ Outcome = TypeVar("Outcome", WriteOutcome, DeleteOutcome, Snapshot)
 def utc_now() -> datetime:
     """The present moment, aware, in UTC."""
     return datetime.now(UTC)
-
-
-class MemoryReader:
-    """Reads one store at one snapshot; every probe is two dictionary look-ups."""
-
-    __slots__ = ("_revision", "_store")
-
-    def __init__(self, store: StoreHistory, revision: int) -> None:
-        self._store = store
-        self._revision = revision
-
-    async def fetch(
-        self, probes: Sequence[Probe], scans: Sequence[Scan], limit: int
-    ) -> tuple[list[Edge | None], list[list[Edge]]]:
-        """See `engine.reader.Reader.fetch`; never suspends."""
-        store, revision = self._store, self._revision
-        store.require(revision)
-        buckets = store.tuples.buckets
-        found: list[Edge | None] = []
-        for probe in probes:
-            bucket = buckets.get(probe[:3])
-            found.append(None if bucket is None else bucket.edge_at(probe[3:], revision))
-        lists: list[list[Edge]] = []
-        for kind, id_, relation, only_usersets in scans:
-            bucket = buckets.get((kind, id_, relation))
-            edges = [] if bucket is None else bucket.edges_at(revision, only_usersets)
-            limit -= len(edges)
-            if limit < 0:
-                raise BudgetExceeded.of("reads")
-            lists.append(edges)
-        return found, lists
-
-    async def objects_of(
-        self, scans: Sequence[ReverseScan], each: int, limit: int
-    ) -> list[list[ReverseEdge]]:
-        """See `engine.reader.ReverseReader.objects_of`; never suspends."""
-        self._store.require(self._revision)
-        lists: list[list[ReverseEdge]] = []
-        for scan in scans:
-            most = min(each, limit + 1)
-            edges = self._store.tuples.objects_of(scan, self._revision, most)
-            limit -= len(edges)
-            if limit < 0:
-                raise BudgetExceeded.of("reads")
-            lists.append(edges)
-        return lists
 
 
 class MemoryStorage:
@@ -163,16 +117,29 @@ class MemoryStorage:
             raise refusals.no_schema(version)
         return record
 
+    async def named_schema(self, store_id: str, name: str) -> SchemaRecord:
+        for record in self._store(store_id).schemas.values():
+            if record.name == name:
+                return record
+        raise refusals.unknown_schema(name)
+
+    async def named_schemas(self, store_id: str, before: int, limit: int) -> list[SchemaRecord]:
+        newest = reversed(self._store(store_id).schemas.values())
+        return list(islice((one for one in newest if one.name and one.version < before), limit))
+
     async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
         store = self._store(store_id)
         replay = self._replay(store, command.idempotency, Snapshot)
         if replay is not None:
             return replay
         version = store.head.schema_version
-        if version != command.expected_version:
+        if command.expected_version not in (None, version):
             raise SchemaMoved(version)
-        written = (command.text, command.language)
-        if version and store.schemas[version][1:] == written:
+        if command.name and any(one.name == command.name for one in store.schemas.values()):
+            raise refusals.schema_exists(command.name)
+        written = (command.text, command.language, command.name)
+        current = store.schemas.get(version)
+        if current is not None and not command.name and current[1:3] == written[:2]:
             return self._keep(store, command.idempotency, store.head)
         orphans = await self.tuples_of_shapes(
             store_id, command.removed, command.now, refusals.NAMED_TUPLES
@@ -222,7 +189,7 @@ class MemoryStorage:
         replay = self._replay(store, command.idempotency, WriteOutcome)
         if replay is not None:
             return replay._replace(replayed=True)
-        if store.head.schema_version != command.schema_version:
+        if command.schema_version not in (None, store.head.schema_version):
             raise SchemaMoved(store.head.schema_version)
         _require_preconditions(store, command.preconditions, command.now)
         results, changes = _plan(store.tuples, command.updates, command.now)
@@ -294,8 +261,9 @@ class MemoryStorage:
         step = min(unread, batch - removed)
         del store.revisions[:step]
         current = store.revisions[0].snapshot.schema_version
-        for version in [version for version in store.schemas if version < current]:
-            del store.schemas[version]
+        for old in [one for one in store.schemas.values() if one.version < current]:
+            if not old.name:
+                del store.schemas[old.version]
         too_old = self._clock() - IDEMPOTENCY_LIFETIME
         for key in [key for key, kept in store.outcomes.items() if kept[1] < too_old]:
             del store.outcomes[key]

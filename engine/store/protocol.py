@@ -96,11 +96,13 @@ class Head(NamedTuple):
 
 
 class SchemaRecord(NamedTuple):
-    """One version of a store's schema as it was written. `language` is `zed` or `fga`."""
+    """One version of a store's schema as it was written. `language` is `zed` or `fga`; `name` is
+    "" for a version that may be forgotten with the last snapshot that has it."""
 
     version: int
     text: str
     language: str
+    name: str = ""
 
 
 class WriteOutcome(NamedTuple):
@@ -215,8 +217,17 @@ class Storage(Protocol):
         """One version of the schema. Raises SchemaNotFound."""
         ...
 
+    async def named_schema(self, store_id: str, name: str) -> SchemaRecord:
+        """The version of the schema that has this name, which is not "". Raises UnknownSchema."""
+        ...
+
+    async def named_schemas(self, store_id: str, before: int, limit: int) -> list[SchemaRecord]:
+        """Up to `limit` versions that have names and are less than `before`, the newest first."""
+        ...
+
     async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
-        """Write a schema. Raises SchemaInUse (naming tuples), SchemaMoved, IdempotencyConflict."""
+        """Write a schema. Raises SchemaInUse (naming tuples), SchemaExists, SchemaMoved and
+        IdempotencyConflict."""
         ...
 
     async def tuples_of_shapes(

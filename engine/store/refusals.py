@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from engine.errors import (
     IdempotencyConflict,
     PreconditionFailed,
+    SchemaExists,
     SchemaInUse,
     SchemaNotFound,
     SnapshotExpired,
     StoreExists,
     StoreNotFound,
     TupleExists,
+    UnknownSchema,
     ZookieUnknown,
 )
 from engine.store.protocol import PreconditionOp
@@ -61,6 +63,16 @@ def not_reached(revision: int) -> ZookieUnknown:
 def no_schema(version: int) -> SchemaNotFound:
     """The store has no schema of this version."""
     return SchemaNotFound(f"the store has no schema of version {version}")
+
+
+def unknown_schema(name: str) -> UnknownSchema:
+    """No version of the store's schema has this name."""
+    return UnknownSchema(f"the store has no schema named `{name}`")
+
+
+def schema_exists(name: str) -> SchemaExists:
+    """Another version of the store's schema has this name."""
+    return SchemaExists(f"the store has a schema named `{name}` already", field="name")
 
 
 def schema_in_use(tuples: Sequence[RelationTuple]) -> SchemaInUse:

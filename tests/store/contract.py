@@ -15,6 +15,7 @@ from tests.store.contract_history import (
     GarbageContract,
     SnapshotsContract,
 )
+from tests.store.contract_names import NamedSchemasContract
 from tests.store.contract_reads import FetchContract, ReadContract
 from tests.store.contract_reverse import ReverseContract
 from tests.store.contract_schemas import DeleteContract, IdempotencyContract, SchemasContract
@@ -46,6 +47,7 @@ class StorageContract(
     TupleHistoryContract,
     GarbageContract,
     SchemasContract,
+    NamedSchemasContract,
     DeleteContract,
     IdempotencyContract,
 ):

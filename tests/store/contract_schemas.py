@@ -14,7 +14,15 @@ from engine.errors import (
     SchemaNotFound,
     TupleExists,
 )
-from engine.store.protocol import SchemaMoved, Shape, Storage, TupleFilter, Update, UpdateOp
+from engine.store.protocol import (
+    SchemaMoved,
+    SchemaRecord,
+    Shape,
+    Storage,
+    TupleFilter,
+    Update,
+    UpdateOp,
+)
 from engine.tuples import Object, RelationTuple, Subject
 from tests.store.tenant import (
     LATER,
@@ -47,9 +55,9 @@ class SchemasContract:
         assert (first.revision, second.revision) == (1, 2)
         assert 0 < first.schema_version < second.schema_version
         record = await storage.schema(tenant.id, first.schema_version)
-        assert record == (first.schema_version, FIRST, "zed")
+        assert record == SchemaRecord(first.schema_version, FIRST, "zed")
         record = await storage.schema(tenant.id, second.schema_version)
-        assert record == (second.schema_version, SECOND, "fga")
+        assert record == SchemaRecord(second.schema_version, SECOND, "fga")
         assert await storage.snapshot(tenant.id, 1) == first
         assert await tenant.snapshot() == second
         with pytest.raises(SchemaNotFound):

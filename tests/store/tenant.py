@@ -166,12 +166,13 @@ class Tenant:
         language: str = "zed",
         now: datetime = NOW,
         idempotency: Idempotency | None = None,
+        name: str = "",
     ) -> Snapshot:
-        """Write a schema in place of the one in force."""
-        if expected_version is None:
+        """Write a schema in place of the one in force, or, with a name, whichever is in force."""
+        if expected_version is None and not name:
             expected_version = (await self.snapshot()).schema_version
         command = SchemaCommand(
-            text, language, expected_version, removed, now, idempotency=idempotency
+            text, language, expected_version, removed, now, idempotency=idempotency, name=name
         )
         return await self.storage.put_schema(self.id, command)
 

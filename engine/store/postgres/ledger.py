@@ -96,7 +96,7 @@ class Ledger:
         before = self._replay(command, stored)
         if before is not None:
             return before
-        if command.schema_version != self._head.schema_version:
+        if command.schema_version not in (None, self._head.schema_version):
             raise SchemaMoved(self._head.schema_version)
         for index, (op, wanted) in enumerate(command.preconditions):
             matched = self._matches(wanted, command.now, stored.matched[index])

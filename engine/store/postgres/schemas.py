@@ -17,6 +17,8 @@ from engine.store.protocol import SchemaCommand, SchemaMoved, SchemaRecord, Shap
 from engine.tuples import RelationTuple
 
 _SCHEMA = statement("schema")
+_NAMED_SCHEMA = statement("named_schema")
+_NAMED_SCHEMAS = statement("named_schemas")
 _CURRENT_SCHEMA = statement("current_schema")
 _TUPLES_OF_SHAPES = statement("tuples_of_shapes")
 _ADD_SCHEMA = statement("add_schema")
@@ -27,9 +29,27 @@ async def schema(pool: Pool, store_id: str, version: int) -> SchemaRecord:
     rows = await pool.fetch(_SCHEMA, store_id, version)
     if not rows:
         raise refusals.store_gone()
-    if rows[0]["text"] is None:
+    if rows[0]["version"] is None:
         raise refusals.no_schema(version)
-    return SchemaRecord(version, rows[0]["text"], rows[0]["language"])
+    return SchemaRecord(*rows[0])
+
+
+async def named_schema(pool: Pool, store_id: str, name: str) -> SchemaRecord:
+    """See `Storage.named_schema`."""
+    rows = await pool.fetch(_NAMED_SCHEMA, store_id, name)
+    if not rows:
+        raise refusals.store_gone()
+    if rows[0]["version"] is None:
+        raise refusals.unknown_schema(name)
+    return SchemaRecord(*rows[0])
+
+
+async def named_schemas(pool: Pool, store_id: str, before: int, limit: int) -> list[SchemaRecord]:
+    """See `Storage.named_schemas`."""
+    rows = await pool.fetch(_NAMED_SCHEMAS, store_id, before, limit)
+    if not rows:
+        raise refusals.store_gone()
+    return [SchemaRecord(*row) for row in rows if row["version"] is not None]
 
 
 async def put_schema(pool: Pool, store_id: str, command: SchemaCommand) -> Snapshot:
@@ -40,7 +60,7 @@ async def put_schema(pool: Pool, store_id: str, command: SchemaCommand) -> Snaps
         before = await recall(connection, store_id, command.idempotency, "schema")
         if before is not None:
             return before.snapshot
-        if command.expected_version != head.schema_version:
+        if command.expected_version not in (None, head.schema_version):
             raise SchemaMoved(head.schema_version)
         snapshot = head
         if not await _is_current(connection, head, command):
@@ -55,7 +75,7 @@ async def put_schema(pool: Pool, store_id: str, command: SchemaCommand) -> Snaps
 async def _is_current(
     connection: asyncpg.Connection, head: Snapshot, command: SchemaCommand
 ) -> bool:
-    if head.schema_version == 0:
+    if head.schema_version == 0 or command.name:
         return False
     row = await connection.fetchrow(_CURRENT_SCHEMA, head.store_id, head.schema_version)
     return tuple(row) == (command.text, command.language)
@@ -97,7 +117,7 @@ async def _add(connection: asyncpg.Connection, head: Snapshot, command: SchemaCo
     version = head.schema_version + 1
     revision = Revision([], [], command.metadata, command.actor, version, schema_changed=True)
     snapshot = await take_revision(connection, head.store_id, revision)
-    await connection.fetchval(
-        _ADD_SCHEMA, head.store_id, version, command.text, command.language, snapshot.revision
-    )
+    added = (version, command.text, command.language, snapshot.revision, command.name)
+    if await connection.fetchval(_ADD_SCHEMA, head.store_id, *added) is None:
+        raise refusals.schema_exists(command.name)
     return snapshot

@@ -126,6 +126,12 @@ class PostgresStorage:
     async def schema(self, store_id: str, version: int) -> SchemaRecord:
         return await schemas.schema(self._pool, known(store_id), version)
 
+    async def named_schema(self, store_id: str, name: str) -> SchemaRecord:
+        return await schemas.named_schema(self._pool, known(store_id), name)
+
+    async def named_schemas(self, store_id: str, before: int, limit: int) -> list[SchemaRecord]:
+        return await schemas.named_schemas(self._pool, known(store_id), before, limit)
+
     async def put_schema(self, store_id: str, command: SchemaCommand) -> Snapshot:
         snapshot = await schemas.put_schema(self._pool, known(store_id), command)
         self._announce(store_id, snapshot.revision)

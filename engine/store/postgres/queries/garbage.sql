@@ -34,12 +34,12 @@ WHERE ctid = ANY (ARRAY (
 ));
 
 -- name: collect_schemas
--- purpose: remove a batch of schema versions that no readable revision has
+-- purpose: remove a batch of schema versions that have no name and no readable revision has
 -- index: schema_version_pkey, revision_pkey
 DELETE FROM schema_version
 WHERE ctid = ANY (ARRAY (
     SELECT ctid FROM schema_version
-    WHERE store_id = $1 AND version < (
+    WHERE store_id = $1 AND name = '' AND version < (
         SELECT schema_version FROM revision WHERE store_id = $1 AND revision = $2
     )
     ORDER BY version

@@ -91,11 +91,34 @@ LEFT JOIN LATERAL (
 WHERE store.id = $1 AND store.deleted_at IS NULL;
 
 -- name: schema
--- purpose: one version of a living store's schema; text is NULL where there is no such version
+-- purpose: one version of a living store's schema; all is NULL where there is no such version
 -- index: store_pkey, schema_version_pkey
-SELECT schema_version.text, schema_version.language
+SELECT schema.version, schema.text, schema.language, schema.name
 FROM store
-LEFT JOIN schema_version ON schema_version.store_id = $1 AND schema_version.version = $2
+LEFT JOIN schema_version AS schema ON schema.store_id = $1 AND schema.version = $2
+WHERE store.id = $1 AND store.deleted_at IS NULL;
+
+-- name: named_schema
+-- purpose: the version of a living store's schema by its name; all is NULL where there is none
+-- index: store_pkey, schema_version_name
+SELECT schema.version, schema.text, schema.language, schema.name
+FROM store
+LEFT JOIN schema_version AS schema
+    ON schema.store_id = $1 AND schema.name = $2 AND schema.name <> ''
+WHERE store.id = $1 AND store.deleted_at IS NULL;
+
+-- name: named_schemas
+-- purpose: a page of the versions of a living store's schema that have names, the newest first;
+--   one empty row for none
+-- index: store_pkey, schema_version_pkey
+SELECT page.version, page.text, page.language, page.name
+FROM store LEFT JOIN LATERAL (
+    SELECT version, text, language, name
+    FROM schema_version
+    WHERE store_id = $1 AND version < $2 AND length(name) > 0
+    ORDER BY version DESC
+    LIMIT $3
+) AS page ON true
 WHERE store.id = $1 AND store.deleted_at IS NULL;
 
 -- name: revisions_after

@@ -287,10 +287,11 @@ WHERE store.id = $1 AND store.deleted_at IS NULL;
 SELECT text, language FROM schema_version WHERE store_id = $1 AND version = $2;
 
 -- name: add_schema
--- purpose: a new schema version, in the revision just taken
--- index: none
-INSERT INTO schema_version (store_id, version, text, language, created_revision)
-VALUES ($1, $2, $3, $4, $5)
+-- purpose: a new schema version, in the revision just taken, unless its name is another one's
+-- index: schema_version_name
+INSERT INTO schema_version (store_id, version, text, language, created_revision, name)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (store_id, name) WHERE name <> '' DO NOTHING
 RETURNING version;
 
 -- name: notify
