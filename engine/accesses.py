@@ -12,6 +12,7 @@ from engine.cursor import Cursors
 from engine.diff import Diff, DiffAnswer, Diffs
 from engine.errors import BudgetExceeded
 from engine.expand_further import expand_further
+from engine.expand_once import expand_once
 from engine.history import Histories, History, HistoryAnswer
 from engine.impact import Impact, ImpactAnswer, Impacts
 from engine.lookup_objects import Objects
@@ -20,6 +21,7 @@ from engine.lookup_subjects import Subjects
 from engine.pages import Pages, Way
 from engine.requests import (
     AtLeastAsFresh,
+    ExpandAnswer,
     ExpandPage,
     Gap,
     LookupObjects,
@@ -58,6 +60,16 @@ class Accesses:
     ) -> ExpandPage:
         """A page of the trees of `object#relation` and of all usersets beneath it."""
         return await expand_further(self._pages, store, object, relation, way or Way())
+
+    async def expand_once(
+        self,
+        store: str,
+        object: Object,  # noqa: A002 - the API's word
+        relation: str,
+        way: Way | None = None,
+    ) -> ExpandAnswer:
+        """What `object#relation` is made of, by one step. Raises as `engine.expand_once` says."""
+        return await expand_once(self._pages, store, object, relation, way or Way())
 
     async def lookup_objects(
         self, store: str, asked: LookupObjects, way: Way | None = None

@@ -92,13 +92,17 @@ async def expand(
     relation: str,
     now: datetime,
     budget: Budget,
+    *,
+    once: bool = False,
 ) -> ExpandNode:
     """The tree of `object_#relation`, which the schema must have.
 
     A node of kind `recursion` stands for the node of the same object and relation above it, and
-    adds nothing to it. Raises BudgetExceeded, and what the reader raises.
+    adds nothing to it. With `once` no other relation is looked into: a node of kind `computed`
+    stands for one, and one of kind `arrow`, named by the relation that it walks, for those of the
+    objects that it leads to. Raises BudgetExceeded, and what the reader raises.
     """
-    (tree,) = await expand_all(schema, reader, ((object_, relation),), now, budget)
+    (tree,) = await expand_all(schema, reader, ((object_, relation),), now, budget, once=once)
     return tree
 
 
@@ -108,9 +112,11 @@ async def expand_all(
     goals: Sequence[tuple[Object, str]],
     now: datetime,
     budget: Budget,
+    *,
+    once: bool = False,
 ) -> list[ExpandNode]:
     """The tree of each goal, as `expand` gives it; they are read together."""
-    growth = _Growth(schema, now, budget)
+    growth = _Growth(schema, now, budget, once=once)
     roots = [growth.named(object_, relation, None, None) for object_, relation in goals]
     turn = budget.check_time()
     while growth.waiting:
@@ -134,8 +140,9 @@ def _scan(draft: _Draft) -> Scan:
 class _Growth:
     """Grows drafts; `waiting` are those that need their tuples."""
 
-    def __init__(self, schema: Schema, now: datetime, budget: Budget) -> None:
+    def __init__(self, schema: Schema, now: datetime, budget: Budget, *, once: bool) -> None:
         self.waiting: list[_Draft] = []
+        self._once = once
         self._schema = schema
         self._now = now
         self._budget = budget
@@ -154,7 +161,7 @@ class _Growth:
         rewrite = self._schema.object_types[object_.type].rewrite_of(relation)
         assert rewrite is not None  # the caller has looked
         draft = self._rewritten(rewrite, object_, relation, _Path(object_, relation, path))
-        if isinstance(rewrite, Computed):
+        if isinstance(rewrite, Computed) and not self._once:
             # An alias has a node of its own: it is a member of itself, and has its own name.
             alias = self._draft("union", object_, relation)
             alias.children = [draft]
@@ -178,6 +185,8 @@ class _Growth:
 
     def _target(self, draft: _Draft, arrow: Arrow, via: ExpandSubject) -> _Draft:
         walked = Object(via.subject.type, via.subject.id)
+        if self._once:
+            return self._draft("computed", walked, arrow.target.relation, via)
         known = self._schema.object_types[walked.type]
         match arrow.target:
             case Computed(relation=name):
@@ -216,6 +225,8 @@ class _Growth:
         match rewrite:
             case This() | Arrow():
                 return self._reading(rewrite, object_, relation, path)
+            case Computed(relation=other) if self._once:
+                return self._draft("computed", object_, other)
             case Computed(relation=other):
                 return self.named(object_, other, None, path)
             case Union(children=children):
@@ -249,6 +260,8 @@ class _Growth:
             draft.reads = relations[relation]
         else:
             kind = "union" if rewrite.mode is ArrowMode.ANY else "all"
+            if self._once:
+                kind, relation = "arrow", rewrite.relation
             draft = self._draft(kind, object_, relation)
             draft.reads, draft.arrow = relations[rewrite.relation], rewrite
         draft.path = path
