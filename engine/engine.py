@@ -175,7 +175,7 @@ class Engine(Accesses):
         """Apply updates, all or nothing, as one revision.
 
         Raises what `engine.write.checked_updates` raises, PreconditionFailed, TupleExists,
-        UnknownSchema, IdempotencyConflict, OutcomeUnknown.
+        TupleAbsent, UnknownSchema, IdempotencyConflict, OutcomeUnknown.
         """
         record = await self.freshness.store(store)
         return await self._writing.write(record, request, self.limits.updates)

@@ -91,11 +91,14 @@ def _relation(compiled: CompiledSchema, item: RelationTuple, field: str) -> Rela
     )
 
 
+_TAKING_AWAY = (UpdateOp.DELETE, UpdateOp.REMOVE)
+
+
 def checked_updates(
     compiled: CompiledSchema, updates: Sequence[Update], limits: Limits, maximum: int
 ) -> list[Update]:
-    """The updates as they may be stored. A delete is looked at by its identity alone, so that
-    tuples which the schema no longer allows can be removed. Raises as `checked_tuple`, and
+    """The updates as they may be stored. A delete or remove is looked at by its identity alone, so
+    that tuples which the schema no longer allows can be removed. Raises as `checked_tuple`, and
     LimitExceeded or InvalidRequest for too many updates, none, or the same tuple twice."""
     check_count(len(updates), maximum, "updates")
     if not updates:
@@ -114,7 +117,7 @@ def checked_updates(
                 code="duplicate_update",
             )
         form = _form(item)
-        if op is UpdateOp.DELETE or form in allowed:
+        if op in _TAKING_AWAY or form in allowed:
             checked.append(update)
             continue
         made = checked_tuple(compiled, item, limits, f"updates[{index}].tuple")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -20,10 +21,18 @@ from api.cli.filters import (
 )
 from api.cli.options import Run, command
 from api.cli.tuple_files import open_input, parse_line, read_lines, tuple_to_json
-from engine.store.protocol import UpdateOp
 from engine.tuples import RelationTuple, parse_tuple
 
 _DELETE_STEP = 1000
+
+
+class WriteOp(StrEnum):
+    """What the native API does with a tuple."""
+
+    TOUCH = "touch"
+    CREATE = "create"
+    DELETE = "delete"
+
 
 MetadataOption = Annotated[
     str,
@@ -55,7 +64,7 @@ def write(
         list[str] | None,
         typer.Argument(metavar="[TUPLE]...", help="`document:readme#viewer@user:ann`, suffixes."),
     ] = None,
-    op: Annotated[UpdateOp, typer.Option("--op", help="What to do with them.")] = UpdateOp.TOUCH,
+    op: Annotated[WriteOp, typer.Option("--op", help="What to do with them.")] = WriteOp.TOUCH,
     file: Annotated[
         str,
         typer.Option("--file", help="Tuples from a file, - for input.", show_default=False),

@@ -30,7 +30,7 @@ T = TypeVar("T")
 CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
 READ_FIELDS = ("filter", "limit", "cursor", "consistency", "overlay")
 EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency", "overlay")
-_OPS = {op.value: op for op in UpdateOp}
+_OPS = {op.value: op for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.DELETE)}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
 

@@ -40,15 +40,23 @@ class Shape(NamedTuple):
 
 
 class UpdateOp(StrEnum):
-    """What a write does with one tuple."""
+    """What a write does with one tuple.
+
+    Touch stores it as given, whatever is there, and delete takes it away if it is there. Create
+    is refused when it is there, ensure only when it stands otherwise, and remove when it is not.
+    The last two are for dialects that know them.
+    """
 
     TOUCH = "touch"
     CREATE = "create"
     DELETE = "delete"
+    ENSURE = "ensure"
+    REMOVE = "remove"
 
 
 class UpdateResult(StrEnum):
-    """What became of one update: touch and create give the first three, delete the last two."""
+    """What became of one update: a delete or remove gives the last two, all others the first
+    three."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -58,7 +66,7 @@ class UpdateResult(StrEnum):
 
 
 class Update(NamedTuple):
-    """One update. A delete looks at the tuple's identity alone."""
+    """One update. A delete or remove looks at the tuple's identity alone."""
 
     op: UpdateOp
     tuple: RelationTuple

@@ -45,6 +45,7 @@ from engine.store.protocol import (
     WriteOutcome,
     Written,
 )
+from engine.store.results import result_of
 from engine.tuples import RelationTuple
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
@@ -334,20 +335,13 @@ def _require_preconditions(
 def _plan(
     tuples: TupleTable, updates: Sequence[Update], now: datetime
 ) -> tuple[tuple[UpdateResult, ...], list[Change]]:
-    """What each update comes to, and the changes to make. Raises TupleExists."""
+    """What each update comes to, and the changes to make. Raises TupleExists and TupleAbsent."""
     results: list[UpdateResult] = []
     changes: list[Change] = []
-    for index, (op, tuple_) in enumerate(updates):
+    for index, update in enumerate(updates):
+        tuple_ = update.tuple
         edge = tuples.living(tuple_, now)
-        if op is UpdateOp.DELETE:
-            result = UpdateResult.ABSENT if edge is None else UpdateResult.DELETED
-        elif edge is None:
-            result = UpdateResult.CREATED
-        elif op is UpdateOp.CREATE:
-            raise refusals.tuple_exists(tuple_, index)
-        else:
-            same = edge[3:] == tuple_[3:]
-            result = UpdateResult.UNCHANGED if same else UpdateResult.UPDATED
+        result = result_of(update, index, None if edge is None else edge[3:])
         results.append(result)
         if result is UpdateResult.DELETED and edge is not None:
             changes.append(Change(UpdateOp.DELETE, RelationTuple(*tuple_.identity, *edge[3:])))

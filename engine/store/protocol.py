@@ -262,7 +262,7 @@ class Storage(Protocol):
         ...
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
-        """Raises PreconditionFailed, TupleExists, SchemaMoved, IdempotencyConflict."""
+        """Raises PreconditionFailed, TupleExists, TupleAbsent, SchemaMoved, IdempotencyConflict."""
         ...
 
     async def delete(self, store_id: str, command: DeleteCommand) -> DeleteOutcome:

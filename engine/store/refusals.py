@@ -13,11 +13,12 @@ from engine.errors import (
     SnapshotExpired,
     StoreExists,
     StoreNotFound,
+    TupleAbsent,
     TupleExists,
     UnknownSchema,
     ZookieUnknown,
 )
-from engine.store.protocol import PreconditionOp
+from engine.store.commands import PreconditionOp, UpdateOp
 from engine.tuples import RelationTuple
 
 NAMED_TUPLES = 10
@@ -85,9 +86,21 @@ def schema_in_use(tuples: Sequence[RelationTuple]) -> SchemaInUse:
     )
 
 
-def tuple_exists(item: RelationTuple, index: int) -> TupleExists:
-    """The update at `index` would create a tuple that is there."""
-    return TupleExists(f"`{item}` exists already", field=f"updates[{index}].tuple", tuple=str(item))
+def tuple_exists(item: RelationTuple, index: int, op: UpdateOp) -> TupleExists:
+    """The update at `index` would create a tuple that is there, or ensure one that stands
+    otherwise."""
+    how = " with another caveat, context or expiry" if op is UpdateOp.ENSURE else ""
+    return TupleExists(
+        f"`{item}` exists already{how}",
+        field=f"updates[{index}].tuple",
+        tuple=str(item),
+        op=op.value,
+    )
+
+
+def tuple_absent(item: RelationTuple, index: int) -> TupleAbsent:
+    """The update at `index` would remove a tuple that is not there."""
+    return TupleAbsent(f"`{item}` is not stored", field=f"updates[{index}].tuple", tuple=str(item))
 
 
 def precondition_failed(op: PreconditionOp, index: int) -> PreconditionFailed:

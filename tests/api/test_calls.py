@@ -104,6 +104,13 @@ async def test_a_write_tells_what_became_of_each_update(served: Served) -> None:
     assert rest["results"] == ["unchanged", "absent"]
 
 
+@pytest.mark.parametrize("op", ["ensure", "remove", "TOUCH"])
+async def test_a_write_knows_three_ops(served: Served, op: str) -> None:
+    body = {"updates": [{"op": op, "tuple": "document:a#viewer@user:ann"}]}
+    refused = await served.post("/write", body)
+    assert (refused.status_code, refused.json()["field"]) == (400, "updates[0].op")
+
+
 async def test_preconditions_hold_a_write_back(served: Served) -> None:
     body = {
         "updates": [{"op": "touch", "tuple": "document:a#viewer@user:ann"}],

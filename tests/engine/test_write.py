@@ -149,9 +149,10 @@ def test_a_write_is_refused_with_the_update_that_is_wrong(
     "text", ["ghost:1#x@user:ann", "document:1#view@robot:r#x", "document:1#plain@user:*[gone]"]
 )
 def test_what_the_schema_no_longer_allows_may_be_deleted(text: str) -> None:
-    asked = updates(text, op=UpdateOp.DELETE)
-    assert checked_updates(SCHEMA, asked, LIMITS, 3) == asked
-    for op in (UpdateOp.TOUCH, UpdateOp.CREATE):
+    for op in (UpdateOp.DELETE, UpdateOp.REMOVE):
+        asked = updates(text, op=op)
+        assert checked_updates(SCHEMA, asked, LIMITS, 3) == asked
+    for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.ENSURE):
         with pytest.raises(EngineError):
             checked_updates(SCHEMA, updates(text, op=op), LIMITS, 3)
 

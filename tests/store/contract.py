@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 
 from engine.store.protocol import Storage
+from tests.store.contract_ensuring import EnsuringContract
 from tests.store.contract_history import (
     ChangesContract,
     GarbageContract,
@@ -36,6 +37,7 @@ class StorageContract(
     TitlesContract,
     ServiceContract,
     WritesContract,
+    EnsuringContract,
     PreconditionsContract,
     ExpiryContract,
     ConcurrencyContract,

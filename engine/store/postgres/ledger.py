@@ -18,11 +18,11 @@ from engine.store.protocol import (
     Snapshot,
     TupleFilter,
     Update,
-    UpdateOp,
     UpdateResult,
     WriteCommand,
     WriteOutcome,
 )
+from engine.store.results import result_of
 from engine.tuples import Object, RelationTuple, Subject
 
 
@@ -90,7 +90,7 @@ class Ledger:
     def decide(self, command: WriteCommand, stored: Stored) -> Decided | WriteOutcome:
         """What one more write comes to; a WriteOutcome is one from before this ledger.
 
-        Raises IdempotencyConflict, SchemaMoved, PreconditionFailed, TupleExists and
+        Raises IdempotencyConflict, SchemaMoved, PreconditionFailed, TupleExists, TupleAbsent and
         UndecidedError, and then holds nothing of the write.
         """
         before = self._replay(command, stored)
@@ -184,15 +184,9 @@ def _result(
     update: Update, position: int, row: Made | Living | None, now: datetime
 ) -> UpdateResult:
     """What an update does to the row that is alive, if any: one that is expired counts as absent,
-    but must be closed before its identity is inserted again. Raises TupleExists."""
+    but must be closed before its identity is inserted again. Raises TupleExists, TupleAbsent."""
     found = row.tuple[3:] if isinstance(row, Made) else row
-    if found is None or _expired(found[2], now):
-        return UpdateResult.ABSENT if update.op is UpdateOp.DELETE else UpdateResult.CREATED
-    if update.op is UpdateOp.DELETE:
-        return UpdateResult.DELETED
-    if update.op is UpdateOp.CREATE:
-        raise refusals.tuple_exists(update.tuple, position)
-    return UpdateResult.UNCHANGED if found == update.tuple[3:] else UpdateResult.UPDATED
+    return result_of(update, position, None if found is None or _expired(found[2], now) else found)
 
 
 def _expired(expires_at: datetime | None, now: datetime) -> bool:
