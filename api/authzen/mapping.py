@@ -36,7 +36,7 @@ from engine.tuples import (
 
 SIDES = ("subject", "resource", "action")
 _PROPERTY = re.compile(r"(subject|resource|action)\.properties\.([^.\s]+(?:\.[^.\s]+)*)")
-_PLACE = re.compile(r"\{([a-z.]*)\}")
+_PLACE = re.compile(r"\{([^{}]*)\}")
 _PLACES = ("id", "value", "subject.id", "resource.id")
 _MAX_TEMPLATES = 100
 
