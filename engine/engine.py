@@ -196,18 +196,22 @@ class Engine(Accesses):
     async def read(
         self,
         store: str,
-        filter: TupleFilter,  # noqa: A002 - the API's word
+        filter: TupleFilter | None,  # noqa: A002 - the API's word
         *,
         limit: int | None = None,
         cursor: str | None = None,
         consistency: Consistency = MINIMIZE_LATENCY,
         overlay: Overlay | None = None,
+        written: bool = False,
     ) -> ReadAnswer:
-        """A page of tuples in identity order; rewrites are not applied, and `overlay` counts as
-        written."""
-        check_filter(filter, "filter")
+        """A page of tuples in identity order, of all if `filter` is None; rewrites are not
+        applied, and `overlay` counts as written. With `written` it tells of each tuple when it was
+        written as it stands."""
+        if filter is not None:
+            check_filter(filter, "filter")
         record = await self._store(store, consistency)
-        return await self._reading.page(record, filter, limit, cursor, consistency, overlay)
+        how = (limit, cursor, consistency, overlay)
+        return await self._reading.page(record, filter or TupleFilter(), *how, written=written)
 
     async def export(
         self,

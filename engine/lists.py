@@ -87,8 +87,11 @@ class Reading:
         cursor: str | None,
         consistency: Consistency,
         overlay: Overlay | None = None,
+        *,
+        written: bool = False,
     ) -> ReadAnswer:
-        """One page. Raises LimitExceeded, and what `place_of` raises."""
+        """One page, with the times of its tuples if `written`. Raises LimitExceeded, and what
+        `place_of` raises."""
         size = self._limits.page_default if limit is None else limit
         check_limit(size, self._limits.page_maximum)
         call = Call(record.id, "read", digest(list(filter_), arguments_of(overlay)))
@@ -104,7 +107,8 @@ class Reading:
             last = (*tuples[-1].object, tuples[-1].relation, *tuples[-1].subject)
             place = Cursor(snapshot.revision, snapshot.stamp, now, last)
             following = await self._cursors.seal(call, place)
-        return ReadAnswer(tuples, following, encode(snapshot))
+        times = await laid.written(tuples) if written else ()
+        return ReadAnswer(tuples, following, encode(snapshot), times)
 
     async def every_page(
         self,

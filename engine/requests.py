@@ -111,11 +111,13 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """One page of tuples in identity order; `cursor` is None at the end."""
+    """One page of tuples in identity order; `cursor` is None at the end. `written` tells of each
+    when it was written as it stands, if that was asked for."""
 
     tuples: tuple[RelationTuple, ...]
     cursor: str | None
     zookie: str
+    written: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from engine.store.multiversion import is_expired
@@ -51,6 +51,15 @@ class LaidOver:
             if item.identity in hidden and not is_expired(item.expires_at, self._now)
         ]
         return sorted(found, key=lambda item: item.identity)[:limit]
+
+    async def written(self, tuples: Sequence[RelationTuple]) -> tuple[datetime, ...]:
+        """When each of these tuples, which were read here, was written: what was added, now.
+        Raises SnapshotExpired and Unavailable."""
+        added = {item.identity for item in self._added}
+        stored = [item for item in tuples if item.identity not in added]
+        made = iter(await self._storage.created(self._snapshot, stored) if stored else ())
+        found = (None if item.identity in added else next(made) for item in tuples)
+        return tuple(self._now if one is None else one.committed_at for one in found)
 
 
 def _asked(filter_: TupleFilter, after: RelationTuple | None, item: RelationTuple) -> bool:
