@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, assert_never
 
 from engine import zookie
-from engine.cache.announcer import Announcer
+from engine.cache.announcer import Announcer, Written
 from engine.cache.heads import Heads
 from engine.cache.shared import Lru, SharedRead, elapsed
 from engine.errors import InvalidRequest, SnapshotExpired, ZookieUnknown
@@ -107,7 +107,7 @@ class Freshness:
         self.max_staleness = max_staleness
         self._read_your_writes = read_your_writes
         self.clock = clock
-        self._now = now
+        self.now = now
         self._pause = pause
         self._heads = Heads(storage, clock=clock, lineage_changed=self._start_over)
         self._names: Lru[str, SharedRead[StoreRecord]] = Lru(_NAMES)
@@ -134,6 +134,27 @@ class Freshness:
         reads = self._names.get(name)
         return "" if reads is None or reads.value is None else reads.value.id
 
+    def at_hand(self, name: str) -> tuple[StoreRecord, Shown] | None:
+        """The store of this name and what its index shows, if they are known within the bound
+        without asking anybody."""
+        reads = self._names.get(name)
+        if self._local is None or reads is None or reads.value is None:
+            return None
+        oldest = self.clock() - self.max_staleness
+        record = reads.value
+        shown = self._local.shown(record.id)
+        if reads.began <= oldest or shown is None or shown.as_of < oldest:
+            return None
+        return (record, shown) if self._generations.get(record.id) == shown.generation else None
+
+    async def written_since(self, shown: Shown) -> Written | None:
+        """What is on record of writes after the revision that an index shows; None if only
+        `choose` can tell what is fresh enough."""
+        if self.announcer is None or not self._read_your_writes:
+            return None
+        held = shown.snapshot
+        return await self.announcer.written_since(held.store_id, held.revision, shown.as_of)
+
     def forget_store(self, name: str) -> None:
         """Know nothing of the store of this name: it was created or deleted."""
         self._names.pop(name, None)
@@ -156,12 +177,12 @@ class Freshness:
         """
         match consistency:
             case MinimizeLatency():
-                return Chosen(await self._latest(store.id, objects), self._now())
+                return Chosen(await self._latest(store.id, objects), self.now())
             case FullyConsistent():
                 head = await self._heads.since(store.id, self.clock())
-                return Chosen(head.snapshot, self._now())
+                return Chosen(head.snapshot, self.now())
             case AtLeastAsFresh(text):
-                return Chosen(await self._at_least(store.id, text), self._now())
+                return Chosen(await self._at_least(store.id, text), self.now())
             case AtExactSnapshot(text):
                 snapshot = await self.exactly(store.id, *self._decode(store.id, text, _FIELD))
                 return Chosen(snapshot, snapshot.committed_at)
@@ -234,10 +255,9 @@ class Freshness:
         head, as_of = self._heads.known(store_id)
         if self.announcer is None or head is None or as_of < oldest:
             return (await self._heads.since(store_id, started)).snapshot
-        demanded = await self.announcer.last_write(
-            store_id, objects, as_of, head.snapshot.revision
-        )
-        if demanded is not None and demanded <= head.snapshot.revision:
+        revision = head.snapshot.revision
+        written = await self.announcer.written_since(store_id, revision, as_of)
+        if written is not None and written.newest(objects) <= revision:
             return head.snapshot
         # Asked from now on, not from the start: the announcer's record was seen alive before it.
         return (await self._heads.since(store_id, self.clock())).snapshot
@@ -273,10 +293,11 @@ class Freshness:
         if objects:
             if self.announcer is None:
                 return None
-            held = shown.snapshot.revision
-            demanded = await self.announcer.last_write(store_id, objects, shown.as_of, held)
-            if demanded is None:
+            revision = shown.snapshot.revision
+            written = await self.announcer.written_since(store_id, revision, shown.as_of)
+            if written is None:
                 return None
+            demanded = written.newest(objects)
         else:
             head, _ = self._heads.known(store_id)
             demanded = 0 if head is None else head.snapshot.revision
@@ -303,7 +324,7 @@ class Freshness:
         return proved if proved.revision > head.snapshot.revision else head.snapshot
 
     async def _at_time(self, store_id: str, moment: datetime) -> Snapshot:
-        if moment > self._now():
+        if moment > self.now():
             raise InvalidRequest(
                 "`at_time` lies in the future", field=_FIELD, expected="a moment that has passed"
             )

@@ -21,6 +21,7 @@ from engine.expand import expand
 from engine.explain import Source, explain_each
 from engine.inflight import InFlight
 from engine.limits import Limits
+from engine.moments import Moments
 from engine.naming import by_name
 from engine.pages import Pages
 from engine.requests import (
@@ -85,6 +86,7 @@ class Engine(Accesses):
         self._writing = Writing(storage, self.freshness, self._schemas, self.limits, clock)
         self._clock = clock
         self._in_flight = InFlight()
+        self._moments = Moments(self.freshness, self._pages.grounds)
 
     async def create_store(self, name: str, title: str = "") -> StoreRecord:
         """A new, empty store; `title` is free text for people. Raises InvalidRequest for a bad
@@ -246,6 +248,12 @@ class Engine(Accesses):
         InvalidContext, CycleThroughExclusion, and what choosing the snapshot and `Grounds.at`
         raise.
         """
+        if consistency is MINIMIZE_LATENCY and overlay is None and not check.explain:
+            budget = self._budget(deadline)
+            moment = await self._moments.of(store, check.object)
+            if moment is not None:
+                decision, _ = await asking.answer_one(moment.ground, check, budget)
+                return CheckAnswer(decision, moment.zookie)
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
         decision = await self._in_flight.decide(ground, snapshot, check, budget)
@@ -303,6 +311,11 @@ class Engine(Accesses):
     async def _store(self, name: str, consistency: Consistency) -> StoreRecord:
         return await self.freshness.store(name, fresh=isinstance(consistency, FullyConsistent))
 
+    def _budget(self, deadline: float | None) -> Budget:
+        limits = self.limits
+        seconds = limits.deadline if deadline is None else deadline
+        return Budget(limits.evaluation_reads, limits.evaluation_nodes, perf_counter() + seconds)
+
     async def _ground(
         self,
         store: str,
@@ -311,10 +324,7 @@ class Engine(Accesses):
         deadline: float | None,
         overlay: Overlay | None,
     ) -> tuple[asking.Ground, Snapshot, Budget]:
-        seconds = self.limits.deadline if deadline is None else deadline
-        budget = Budget(
-            self.limits.evaluation_reads, self.limits.evaluation_nodes, perf_counter() + seconds
-        )
+        budget = self._budget(deadline)
         record = await self._store(store, consistency)
         snapshot, now = await self.freshness.choose(record, consistency, objects)
         ground, _ = await self._pages.grounds.at(snapshot, now, overlay)

@@ -27,6 +27,14 @@ class News(Protocol):
         ...
 
 
+class Written(Protocol):
+    """Writes to one store after a revision, as far as they are on record."""
+
+    def newest(self, objects: Collection[Object]) -> int:
+        """The newest revision that touched one of `objects`, or one after that; 0 if none did."""
+        ...
+
+
 class Announcer(Protocol):
     """Publishes writes and recalls the recent ones. No method raises for a fault of its own."""
 
@@ -35,11 +43,10 @@ class Announcer(Protocol):
         store. True if it was recorded; False leaves that open."""
         ...
 
-    async def last_write(
-        self, store_id: str, objects: Collection[Object], known_as_of: float, held: int
-    ) -> int | None:
-        """The newest revision after `held` that touched one of `objects`, or one after that; 0 if
-        none is on record.
+    async def written_since(
+        self, store_id: str, revision: int, known_as_of: float
+    ) -> Written | None:
+        """What was written to a store after a revision; the same to all who ask at once.
 
         None if the record may lack a write that was published after `known_as_of` (on the clock
         that the announcer shares with its node): then only storage knows.

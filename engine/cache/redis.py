@@ -67,13 +67,22 @@ class _Since(NamedTuple):
     revision: int
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """What is on record: since when that is known to be whole, the revisions of objects by name,
-    and the revision up to which objects that are not named may have been written."""
+    and the revision up to which objects that are not named may have been written. See
+    `engine.cache.announcer.Written`."""
 
     seen: float
     named: dict[bytes, int]
     unnamed: int
+
+    def newest(self, objects: Collection[Object]) -> int:
+        """See `Written.newest`."""
+        newest, named = self.unnamed, self.named
+        if named:
+            for name in {_WHOLE_STORE, *map(_name, objects)}:
+                newest = max(newest, named.get(name, 0))
+        return newest
 
 
 class RedisAnnouncer:
@@ -116,14 +125,14 @@ class RedisAnnouncer:
         named = [_WHOLE_STORE] if names is None else names
         return await self._record(store_id, revision, named, announce=True)
 
-    async def last_write(
-        self, store_id: str, objects: Collection[Object], known_as_of: float, held: int
-    ) -> int | None:
-        """See `Announcer.last_write`; waits for one exchange of 50 ms at most, and has one."""
+    async def written_since(
+        self, store_id: str, revision: int, known_as_of: float
+    ) -> Record | None:
+        """See `Announcer.written_since`; waits for one exchange of 50 ms at most, and has one."""
         if self._away and not self._worth_asking():
             return None
         try:
-            record = await self._exchange.ask(_Since(store_id, held))
+            record = await self._exchange.ask(_Since(store_id, revision))
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
             self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
@@ -132,13 +141,7 @@ class RedisAnnouncer:
         if record is None:
             await self._begin(store_id)
             return None
-        if record.seen >= known_as_of:
-            return None
-        newest, named = record.unnamed, record.named
-        if named:
-            for name in {_WHOLE_STORE, *map(_name, objects)}:
-                newest = max(newest, named.get(name, 0))
-        return newest
+        return record if record.seen < known_as_of else None
 
     async def forget(self, store_id: str) -> None:
         """See `Announcer.forget`."""
@@ -191,7 +194,7 @@ class RedisAnnouncer:
 
     def _understand(
         self, since: _Since, reply: list[bytes] | ResponseError, sightings: Sightings
-    ) -> _Record | None:
+    ) -> Record | None:
         """The record that the reply shows; None if it is none, which publishing then begins."""
         if isinstance(reply, ResponseError) or not reply or not _ID.fullmatch(reply[0]):
             return None
@@ -204,7 +207,7 @@ class RedisAnnouncer:
             known = sightings.put(since.store_id, (id_, now))
         written = dict(zip(names, map(int, revisions), strict=True))
         unnamed = min(written.values()) if len(written) >= _NEWEST else 0
-        return _Record(known[1], written, unnamed)
+        return Record(known[1], written, unnamed)
 
     async def _greet(self, connection: Any) -> None:
         """What was seen over an earlier connection counts no more: it may be another server."""

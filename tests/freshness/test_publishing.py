@@ -102,7 +102,7 @@ async def test_every_object_is_on_record_under_its_revision_or_a_later_one(
 ) -> None:
     announcer = RedisAnnouncer(valkey_url, prefix="publishing")
     try:
-        await announcer.last_write(STORE, [Object("doc", "0")], 0, 0)
+        await announcer.written_since(STORE, 0, 0)
         published = await asyncio.gather(
             *(
                 announcer.publish(Snapshot(STORE, n, 1, 0, NOW), [Object("doc", f"{n}")])
@@ -111,12 +111,13 @@ async def test_every_object_is_on_record_under_its_revision_or_a_later_one(
         )
         assert all(published)
         known_as_of = float("inf")
+        written = await announcer.written_since(STORE, 0, known_as_of)
+        assert written is not None
         for n in range(1, 41):
-            found = await announcer.last_write(STORE, [Object("doc", f"{n}")], known_as_of, 0)
-            assert found is not None
-            assert n <= found <= 40
-            found = await announcer.last_write(STORE, [Object("doc", f"{n}")], known_as_of, 40)
-            assert found == 0
-        assert await announcer.last_write(STORE, [Object("doc", "41")], known_as_of, 0) == 0
+            assert n <= written.newest([Object("doc", f"{n}")]) <= 40
+        assert written.newest([Object("doc", "41")]) == 0
+        later = await announcer.written_since(STORE, 40, known_as_of)
+        assert later is not None
+        assert later.newest([Object("doc", f"{n}") for n in range(1, 41)]) == 0
     finally:
         await announcer.close()

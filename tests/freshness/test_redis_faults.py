@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -198,11 +199,16 @@ LIES = {"too high": 2**40, "too low": 0, "beyond every integer": 10**30, "negati
 GARBAGE = {"infinite": "inf", "a float": 10**6 + 0.5, "very high": 1e300}
 
 
+async def put(pair: Pair, key: str | bytes, name: Any, revision: str | float) -> None:
+    """Put a name on record."""
+    await pair.redis.zadd(key, dict[Any, Any]({name: revision}))
+
+
 async def forge(pair: Pair, lie: str | float) -> None:
     """Put a value in the place of every revision on record."""
     for key in await pair.keys():
         for name in await pair.redis.zrange(key, 0, -2):
-            await pair.redis.zadd(key, {name: lie})
+            await put(pair, key, name, lie)
 
 
 @pytest.mark.parametrize("lie", [*LIES.values(), *GARBAGE.values()], ids=[*LIES, *GARBAGE])
@@ -240,7 +246,7 @@ async def test_a_forged_id(pair: Pair, lie: str | bytes, beside: bool) -> None:
     for _ in range(2):
         if not beside:
             await pair.redis.zremrangebyrank(_writes(pair), -1, -1)
-        await pair.redis.zadd(_writes(pair), {lie: "inf"})
+        await put(pair, _writes(pair), lie, "inf")
         await stays_in_bounds(pair, DOCUMENT)
     await sees_its_writes(pair)
 

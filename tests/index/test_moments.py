@@ -1,0 +1,125 @@
+"""Checks that share a moment: as fresh as those that do not, whatever the index lags behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engine.cache.redis import RedisAnnouncer
+from engine.consistency import Freshness
+from engine.engine import Engine
+from engine.requests import Check, WriteRequest
+from engine.store.memory import MemoryStorage
+from engine.store.protocol import Update, UpdateOp, WriteCommand, WriteOutcome
+from engine.tuples import parse_object, parse_subject, parse_tuple
+from tests.index.indexed import NearStorage
+
+SCHEMA = "definition user {} definition document { relation viewer: user }"
+STORE = "acme"
+
+
+class Lagging(NearStorage):
+    """Its index is brought level only when the test says so."""
+
+    async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
+        return await MemoryStorage.write(self, store_id, command)
+
+    async def advance(self) -> None:
+        await self.level((await self.get_store(STORE)).id)
+
+
+class Nodes:
+    """One that writes and one that checks on its index, with a Valkey between them."""
+
+    def __init__(self, storage: Lagging, url: str) -> None:
+        self.storage = storage
+        self.writing = Engine(
+            storage, freshness=Freshness(storage, announcer=RedisAnnouncer(url, prefix="moments"))
+        )
+        announcer = RedisAnnouncer(url, prefix="moments")
+        # A bound that no test lasts as long as: so what is seen is not owed to it.
+        freshness = Freshness(
+            storage, announcer=announcer, local=storage.local, max_staleness=600.0
+        )
+        self.checking = Engine(storage, freshness=freshness)
+
+    async def write(self, text: str, op: UpdateOp = UpdateOp.TOUCH) -> str:
+        update = Update(op, parse_tuple(text))
+        return (await self.writing.write(STORE, WriteRequest((update,)))).zookie
+
+    async def check(self, item: str, subject: str = "user:ann") -> tuple[bool, str]:
+        asked = Check(parse_object(item), "viewer", parse_subject(subject))
+        answer = await self.checking.check(STORE, asked)
+        return answer.decision.allowed, answer.zookie
+
+    async def settle(self) -> str:
+        """Have the index level since this node saw the record of writes; the zookie it is at."""
+        for _ in range(4):
+            await self.storage.advance()
+            _, zookie = await self.check("document:none")
+        return zookie
+
+
+@asynccontextmanager
+async def started(url: str) -> AsyncIterator[Nodes]:
+    nodes = Nodes(Lagging(), url)
+    await nodes.writing.create_store(STORE)
+    await nodes.writing.write_schema(STORE, SCHEMA)
+    try:
+        yield nodes
+    finally:
+        await nodes.writing.freshness.close()
+        await nodes.checking.close()
+
+
+@pytest.fixture
+async def nodes(valkey_url: str) -> AsyncIterator[Nodes]:
+    async with started(valkey_url) as made:
+        yield made
+
+
+async def test_a_write_to_the_object_counts_and_others_stay_on_the_index(nodes: Nodes) -> None:
+    await nodes.write("document:1#viewer@user:ann")
+    before = await nodes.settle()
+    assert await nodes.check("document:1") == (True, before)
+    after = await nodes.write("document:1#viewer@user:ann", UpdateOp.DELETE)
+    assert await nodes.check("document:1") == (False, after)
+    assert await nodes.check("document:2") == (False, before)
+
+
+async def test_checks_of_one_moment_differ_where_their_objects_do(nodes: Nodes) -> None:
+    before = await nodes.settle()
+    for turn in range(20):
+        after = await nodes.write(f"document:{turn}#viewer@user:ann")
+        found = await asyncio.gather(*(nodes.check(f"document:{n}") for n in range(turn + 2)))
+        assert found[turn] == (True, after)
+        assert found[turn + 1] == (False, before)
+
+
+async def test_a_schema_write_counts_for_every_object(nodes: Nodes) -> None:
+    before = await nodes.settle()
+    written = await nodes.writing.write_schema(STORE, f"{SCHEMA} definition group {{}}")
+    assert written.zookie != before
+    assert await nodes.check("document:1") == (False, written.zookie)
+
+
+async def test_the_moment_ends_when_the_index_moves_on(nodes: Nodes) -> None:
+    before = await nodes.settle()
+    for turn in range(5):
+        after = await nodes.write(f"document:{turn}#viewer@user:ann")
+        await nodes.storage.advance()
+        assert await nodes.check(f"document:{turn}") == (True, after)
+        assert await nodes.check("document:none") == (False, after)
+    assert after != before
+
+
+async def test_a_record_that_was_lost_is_not_believed(nodes: Nodes) -> None:
+    await nodes.settle()
+    for turn in range(5):
+        after = await nodes.write(f"document:{turn}#viewer@user:ann")
+        assert nodes.writing.freshness.announcer is not None
+        await nodes.writing.freshness.announcer.forget((await nodes.storage.get_store(STORE)).id)
+        assert await nodes.check(f"document:{turn}") == (True, after)
