@@ -14,6 +14,7 @@ from typing import Any
 from engine import asking, lists, tending, watch
 from engine.accesses import Accesses
 from engine.budget import Budget
+from engine.changelog import Changelog, Changes, ChangesPage
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
 from engine.errors import InvalidRequest
@@ -75,6 +76,7 @@ class Engine(Accesses):
         self._schemas = Schemas(storage)
         self.freshness.on_new_lineage(self._schemas.forget)
         self._cursors = Cursors(storage)
+        self._changelog = Changelog(storage, self.freshness, self.limits)
         self._versions = Versions(
             storage, self.freshness, self._schemas, self._cursors, self.limits
         )
@@ -329,6 +331,11 @@ class Engine(Accesses):
         snapshot, now = await self.freshness.choose(record, consistency, objects)
         ground, _ = await self._pages.grounds.at(snapshot, now, overlay)
         return ground, snapshot, budget
+
+    @by_name
+    async def changes(self, store: str, asked: Changes) -> ChangesPage:
+        """A page of the changelog, in the order of revisions. Raises as `Changelog.page` says."""
+        return await self._changelog.page(await self.freshness.store(store), asked)
 
     async def watch(
         self,

@@ -35,6 +35,7 @@ from engine.store.protocol import (
     SchemaRecord,
     Shape,
     Snapshot,
+    Standing,
     StoreRecord,
     TupleEvent,
     TupleFilter,
@@ -184,6 +185,17 @@ class MemoryStorage:
         store = self._store(snapshot.store_id)
         store.require(snapshot.revision)
         return [store.tuples.created(item, snapshot.revision) for item in tuples]
+
+    async def standing(
+        self, snapshot: Snapshot, after: tuple[int, RelationTuple] | None, limit: int
+    ) -> list[Standing]:
+        store = self._store(snapshot.store_id)
+        store.require(snapshot.revision)
+        found = store.tuples.standing(snapshot.revision)
+        if after is not None:
+            first = (after[0], after[1].identity)
+            found = [one for one in found if (one.written.revision, one.tuple.identity) > first]
+        return found[:limit]
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         store = self._store(store_id)

@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import islice
 
 from engine.reader import Edge, ReverseEdge, ReverseScan
-from engine.store.protocol import Shape, TupleFilter, Written
+from engine.store.protocol import Shape, Standing, TupleFilter, Written
 from engine.tuples import WILDCARD, Object, RelationTuple, Subject
 
 BucketKey = tuple[str, str, str]
@@ -199,6 +199,16 @@ class TupleTable:
             for edge in sorted(edges, key=_subject) if len(edges) > 1 else edges:
                 if _matches(filter_, edge) and not is_expired(edge.expires_at, now):
                     yield _tuple(key, edge)
+
+    def standing(self, revision: int) -> list[Standing]:
+        """The tuples alive at `revision`, in the order they were written."""
+        rows = (
+            (key, bucket.row_at(subject, revision))
+            for key, bucket in self.buckets.items()
+            for subject in {*bucket.rows, *bucket.past}
+        )
+        found = [Standing(row[1], _tuple(key, row[0])) for key, row in rows if row is not None]
+        return sorted(found, key=lambda one: (one.written.revision, one.tuple.identity))
 
     def objects_of(self, scan: ReverseScan, revision: int, most: int) -> list[ReverseEdge]:
         """The first `most` edges of a scan that were alive at `revision`."""

@@ -47,6 +47,7 @@ __all__ = [
     "SchemaRecord",
     "Shape",
     "Snapshot",
+    "Standing",
     "Storage",
     "StoreRecord",
     "TupleEvent",
@@ -157,6 +158,13 @@ class Written(NamedTuple):
     committed_at: datetime
 
 
+class Standing(NamedTuple):
+    """A tuple that stands, and what wrote it so."""
+
+    written: Written
+    tuple: RelationTuple
+
+
 class Collected(NamedTuple):
     """One bounded step of garbage collection: rows removed, and whether nothing is left to do."""
 
@@ -259,6 +267,14 @@ class Storage(Protocol):
     ) -> list[Written | None]:
         """For each tuple what wrote it as it stands at the snapshot, None if no tuple of its
         identity is stored there. Expired ones are found. Raises SnapshotExpired."""
+        ...
+
+    async def standing(
+        self, snapshot: Snapshot, after: tuple[int, RelationTuple] | None, limit: int
+    ) -> list[Standing]:
+        """Up to `limit` tuples of the snapshot in the order they were written, those of one
+        revision in tuple order, after that of a revision and an identity if given. Expired ones
+        are among them. Raises SnapshotExpired."""
         ...
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:

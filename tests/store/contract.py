@@ -20,6 +20,7 @@ from tests.store.contract_names import NamedSchemasContract
 from tests.store.contract_reads import FetchContract, ReadContract
 from tests.store.contract_reverse import ReverseContract
 from tests.store.contract_schemas import DeleteContract, IdempotencyContract, SchemasContract
+from tests.store.contract_standing import StandingContract
 from tests.store.contract_stores import ServiceContract, StoresContract
 from tests.store.contract_titles import TitlesContract
 from tests.store.contract_tuple_history import TupleHistoryContract
@@ -47,6 +48,7 @@ class StorageContract(
     SnapshotsContract,
     ChangesContract,
     TupleHistoryContract,
+    StandingContract,
     GarbageContract,
     SchemasContract,
     NamedSchemasContract,

@@ -15,7 +15,7 @@ from engine.store import refusals
 from engine.store.postgres.pool import Pool
 from engine.store.postgres.rows import identity_columns, snapshot_of, tuple_of
 from engine.store.postgres.sql import statement
-from engine.store.protocol import Head, Snapshot, TupleFilter, Written
+from engine.store.protocol import Head, Snapshot, Standing, TupleFilter, Written
 from engine.tuples import RelationTuple
 
 Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
@@ -24,6 +24,7 @@ _HEAD = statement("head")
 _WINDOW = statement("window")
 _FETCH = statement("fetch")
 _CREATED = statement("created")
+_STANDING = statement("standing")
 _OBJECTS_OF = statement("objects_of")
 _READ = {
     name: statement(name)
@@ -178,6 +179,24 @@ async def created(
         if item is not None:
             found[item - 1] = Written(*written)
     return found
+
+
+async def standing(
+    fetch: Fetch, snapshot: Snapshot, after: tuple[int, RelationTuple] | None, limit: int
+) -> list[Standing]:
+    """See `Storage.standing`."""
+    revision, start = 0, ("",) * 6
+    if after is not None:
+        revision, item = after
+        start = (*item.object, item.relation, *item.subject)
+    rows = await fetch(_STANDING, snapshot.store_id, snapshot.revision, revision, *start, limit)
+    if not rows:
+        await refuse(fetch, snapshot)
+    return [
+        Standing(Written(*written), tuple_of(columns))
+        for *written, columns in ((row[0], row[1], row[2:]) for row in rows)
+        if written[0] is not None
+    ]
 
 
 def _way(wanted: TupleFilter) -> tuple[str, int]:

@@ -38,6 +38,7 @@ from engine.store.protocol import (
     SchemaRecord,
     Shape,
     Snapshot,
+    Standing,
     StoreRecord,
     TupleEvent,
     TupleFilter,
@@ -168,6 +169,12 @@ class PostgresStorage:
     ) -> list[Written | None]:
         known(snapshot.store_id)
         return await read.created(self._pool.fetch, snapshot, tuples)
+
+    async def standing(
+        self, snapshot: Snapshot, after: tuple[int, RelationTuple] | None, limit: int
+    ) -> list[Standing]:
+        known(snapshot.store_id)
+        return await read.standing(self._pool.fetch, snapshot, after, limit)
 
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         outcome = await self._queues.write(known(store_id), command)

@@ -138,6 +138,30 @@ FROM guard LEFT JOIN LATERAL (
         ) AS tuple
 ) AS found ON true;
 
+-- name: standing
+-- purpose: a page of the tuples in the order they were written; one empty row when there are none
+-- index: relation_tuple_created, store_pkey
+WITH guard AS MATERIALIZED (
+    SELECT id FROM store
+    WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
+)
+SELECT page.*
+FROM guard LEFT JOIN LATERAL (
+    SELECT created_revision, created_at, object_type, object_id, relation, subject_type,
+        subject_id, subject_relation, caveat, context, expires_at
+    FROM relation_tuple
+    WHERE store_id = $1
+        AND created_revision > 0
+        AND created_revision >= $3
+        AND created_revision <= $2 AND deleted_revision > $2
+        AND (created_revision, object_type, object_id, relation,
+                subject_type, subject_id, subject_relation)
+            > ($3, $4, $5, $6, $7, $8, $9)
+    ORDER BY created_revision, object_type, object_id, relation,
+        subject_type, subject_id, subject_relation
+    LIMIT $10
+) AS page ON true;
+
 -- The six ways to read one page of tuples in identity order. They differ in which parts of the
 -- filter are fixed, and so in the index range walked; parts that are NULL match anything. The
 -- parameters are alike: $1 store, $2 revision, $3 now, $4 limit, $5 to $10 the filter, $11 to $16
