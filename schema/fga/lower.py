@@ -40,16 +40,20 @@ def _object_type(kind: TypeDefinition) -> ObjectType:
     permissions = {}
     for name, definition in kind.relations.items():
         if is_assignable(definition.rewrite):
-            relations[name] = Relation(name, _subject_types(definition), definition.rewrite)
+            relations[name] = Relation(
+                name, _subject_types(definition), definition.rewrite, span=definition.span
+            )
         else:
-            permissions[name] = Permission(name, definition.rewrite)
-    return ObjectType(kind.name, MappingProxyType(relations), MappingProxyType(permissions))
+            permissions[name] = Permission(name, definition.rewrite, span=definition.span)
+    return ObjectType(
+        kind.name, MappingProxyType(relations), MappingProxyType(permissions), span=kind.span
+    )
 
 
 def _subject_types(definition: RelationDefinition) -> tuple[SubjectType, ...]:
     """Each form once: the JSON model may name it twice."""
     forms = [
-        SubjectType(item.type, item.relation, item.wildcard, item.condition)
+        SubjectType(item.type, item.relation, item.wildcard, item.condition, span=item.span)
         for item in definition.restrictions
     ]
     return tuple(dict.fromkeys(forms))
@@ -57,7 +61,14 @@ def _subject_types(definition: RelationDefinition) -> tuple[SubjectType, ...]:
 
 def _caveat(condition: Condition) -> Caveat:
     parameters = {name: _parameter(type_ref) for name, type_ref in condition.parameters.items()}
-    return Caveat(condition.name, MappingProxyType(parameters), condition.expression, strict=True)
+    return Caveat(
+        condition.name,
+        MappingProxyType(parameters),
+        condition.expression,
+        span=condition.span,
+        expression_span=condition.expression_span,
+        strict=True,
+    )
 
 
 def _parameter(type_ref: TypeRef) -> ParameterType:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from schema.rewrite import Arrow, Exclusion, Intersection, Rewrite, This, Union
+from schema.source import Span
 
 VERSIONS = ("1.1", "1.2")
 """The versions of the model language that there are today."""
@@ -25,6 +26,7 @@ class Restriction:
     relation: str = ""
     wildcard: bool = False
     condition: str = ""
+    span: Span | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         text = f"{self.type}:*" if self.wildcard else self.type
@@ -52,6 +54,7 @@ class RelationDefinition:
     rewrite: Rewrite
     restrictions: tuple[Restriction, ...] = ()
     origin: Origin = NOWHERE
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class TypeDefinition:
         default_factory=lambda: MappingProxyType({})
     )
     origin: Origin = NOWHERE
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +91,22 @@ class Condition:
     expression: str
     parameters: Mapping[str, TypeRef]
     origin: Origin = NOWHERE
+    span: Span | None = field(default=None, compare=False, repr=False)
+    expression_span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class AuthorizationModel:
-    """A whole model. `conditions` is by key, which in a valid model is the condition's name."""
+    """A whole model. `conditions` is by key, which in a valid model is the condition's name.
+
+    Spans are there where the model was made from DSL; each is that of the name.
+    """
 
     schema_version: str
     types: tuple[TypeDefinition, ...]
     conditions: Mapping[str, Condition] = field(default_factory=lambda: MappingProxyType({}))
     id: str = ""
+    version_span: Span | None = field(default=None, compare=False, repr=False)
 
 
 def is_assignable(rewrite: Rewrite) -> bool:

@@ -1,0 +1,1 @@
+"""OpenFGA's DSL: text to a model with the places of its parts, and back."""
