@@ -130,7 +130,8 @@ class _Closing:
     __slots__ = ("_asked", "_check", "_found", "_ground", "_near", "_plan")
 
     def __init__(self, ground: Ground, check: Check, plan: Plan) -> None:
-        self._near = ground.reader if isinstance(ground.reader, NearReader) else None
+        reader = ground.reader
+        self._near = reader if isinstance(reader, NearReader) else None
         self._ground = ground
         self._check = check
         self._plan = plan

@@ -67,6 +67,11 @@ class Evaluation:
     of them decides the roots.
     """
 
+    __slots__ = (
+        *("subject", "timed", "_bound", "_now", "_known", "_find", "_closed"),
+        *("_formula", "_goals", "_roots", "_looked"),
+    )
+
     def __init__(
         self,
         subject: Subject,

@@ -143,6 +143,8 @@ def _attached(node: Node) -> Node:
 class Formula:
     """The graph of one evaluation. `wanted` holds the goals that are wanted and unread."""
 
+    __slots__ = ("wanted",)
+
     def __init__(self) -> None:
         self.wanted: list[Node] = []
 

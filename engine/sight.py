@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -125,24 +124,30 @@ class Asked(NamedTuple):
     place: Place
 
 
-class NearReader(ABC):
-    """A reader that may have its tuples at hand, so that each is read when it is asked for."""
+class NearReader:
+    """A reader that may have its tuples at hand, so that each is read when it is asked for.
 
-    @abstractmethod
+    A class that others inherit from, and no protocol: whether a reader is one is asked with every
+    check, and that is answered at once only of a class.
+    """
+
+    __slots__ = ()
+
     def sights(self, limit: int) -> Sights | None:
         """Sights of the reader's snapshot, to be used in one round; None if its tuples have to be
         fetched. A sight raises BudgetExceeded when it would look at more than `limit` tuples.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def lost(self, error: Exception) -> bool:
         """Whether an error that a sight raised means that the tuples are not at hand any more.
         Nothing was seen wrongly by then, and `sights` may be asked for again."""
+        raise NotImplementedError
 
-    @abstractmethod
     def closure(self, asked: Asked) -> Closed | None:
         """What is known beforehand, at the reader's snapshot."""
+        raise NotImplementedError
 
-    @abstractmethod
     def walked(self, asked: Asked, goals: int) -> None:
         """Take note that `goals` goals were walked for want of a closure."""
+        raise NotImplementedError

@@ -6,8 +6,9 @@ and expiry. What it holds is certain; where nothing else could lead in, what it 
 too. It is of one revision. When the index has moved on, the closures that read what has changed
 since are dropped, and the others hold; a reader of another revision walks instead.
 
-A closure is made when walking has cost about as much as making it, so it is never worth less than
-twice its cost. It is a shortcut of the evaluator's and says nothing by itself.
+A closure is made when walking has cost about as much as making it, so that it is soon worth its
+cost; what goes with a goal is about ten times what goes with an object or a read of a closure. It
+is a shortcut of the evaluator's and says nothing by itself.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from engine.tuples import Subject
 
 _KEPT = 20_000
 _KEYS_KEPT = 200_000
-_WORTH = 12
-"""Goals that walking has to have cost before a closure is made."""
+_WORTH, _AGAIN = 8, 3
+"""Goals that walking has to have cost before a closure is made; times that until it is tried again
+if it was too large."""
+_PER_GOAL = 10
+"""Objects and reads of a closure that are worth one goal."""
 _MOST = 4_000
 """Objects and reads of the largest closure."""
 _CHANGES = 2_000
@@ -119,12 +123,12 @@ class Closures:
         cost, worth = self._costs.used(asked) or (0, _WORTH)
         cost += goals
         if cost >= worth:
-            made = self.make(asked, view, min(_MOST, 4 * cost))
+            made = self.make(asked, view, min(_MOST, _PER_GOAL * cost))
             if made is not None:
                 self._costs.pop(asked, None)
                 self._keep(asked, made)
                 return
-            worth = 4 * cost
+            worth = _AGAIN * cost
         self._costs.put(asked, (cost, worth))
 
     def _keep(self, asked: Asked, made: Closure) -> None:

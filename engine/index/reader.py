@@ -297,7 +297,9 @@ class Seen:
         access, wildcard = self._places.probes[index]
         if access is None:
             return None
-        subject_id, subject = self._subject[wildcard]
+        subject_id, subject = self._subject
+        if wildcard:
+            subject_id, subject = b"*", Subject(subject.type, WILDCARD, subject.relation)
         return self._view.edge_at(access, self._object_id, subject_id, subject)
 
     def edges(self, index: int) -> Sequence[Edge]:
@@ -335,8 +337,8 @@ class Seen:
         return found
 
 
-PackedSubject = tuple[tuple[bytes, Subject], tuple[bytes, Subject]]
-"""A subject and its wildcard, with their packed ids."""
+PackedSubject = tuple[bytes, Subject]
+"""A subject with its packed id."""
 
 
 class IndexReader:
@@ -348,14 +350,13 @@ class IndexReader:
     def sights(self, limit: int) -> Sights:
         """See `engine.sight.NearReader.sights`."""
         view, places = self.view, self.view.names.places
-        known: dict[Subject, PackedSubject] = {}
+        last: PackedSubject | None = None
 
         def sight(plan: Plan, object_id: str, subject: Subject) -> Seen:
-            both = known.get(subject)
-            if both is None:
-                every = Subject(subject.type, WILDCARD, subject.relation)
-                both = known[subject] = (packed(subject.id), subject), (b"*", every)
-            return Seen(view, places(plan), object_id, both, limit)
+            nonlocal last
+            if last is None or last[1] is not subject:
+                last = packed(subject.id), subject
+            return Seen(view, places(plan), object_id, last, limit)
 
         return sight
 
