@@ -40,7 +40,6 @@ class Exchange:
         self.stream = False
         self.writes = False
 
-
     def echo(self, headers: Mapping[bytes, bytes]) -> None:
         """Show the client's own request id, whatever it is: it is told nowhere else."""
         self.shown = headers.get(b"x-request-id", self.shown)
@@ -50,11 +49,13 @@ def sender(exchange: Exchange, send: Send, *, page: bool) -> Send:
     """`send` that adds the headers of every response, and notes what was sent."""
 
     fixed = _PAGE if page else _NO_CONTENT
+
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.started = True
             exchange.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *fixed, (b"x-request-id", exchange.shown)]
+            named = (b"x-request-id", exchange.shown)
+            message["headers"] = [*message.get("headers", ()), *fixed, named]
         await send(message)
 
     return add

@@ -46,6 +46,7 @@ from api.errors import (
     WriteFailed,
 )
 from api.exchange import FIXED_LINES, GONE_STATUS, Exchange, sender
+from api.oidc.verifier import Verifier
 from api.routing import Route, Routing
 from api.settings import Settings
 from api.streaming import SlowReader
@@ -84,6 +85,7 @@ class Front:
         self._metrics = metrics
         self._inner = inner
         self._keyring = settings.keyring
+        self._verifier = None if settings.oidc is None else Verifier(settings.oidc)
         self._routing = Routing()
         self._in_flight = 0
         self._streams: Counter[str] = Counter()
@@ -134,7 +136,7 @@ class Front:
         if request.disconnected:
             raise ClientGone
         headers, operation = request.headers, request.operation
-        principal = self._authenticate("", headers)
+        principal = self._recognise("", headers) or await self._verify(headers)
         self._check_headers(request.pairs, headers, len(request.url))
         call = self._call(exchange, principal, operation, request.store, headers, NO_ASGI)
         call.body = request.body
@@ -185,7 +187,7 @@ class Front:
             exchange.problem = dialect.problem
             if dialect.echoes:
                 exchange.echo(headers)
-        principal = self._authenticate(path, headers)
+        principal = self._recognise(path, headers) or await self._verify(headers)
         length = len(scope["raw_path"]) + len(scope["query_string"])
         self._check_headers(scope["headers"], headers, length)
         if dialect is None:
@@ -212,6 +214,7 @@ class Front:
     ) -> Call:
         """The call that a request is, if its key may have it."""
         exchange.call, exchange.writes = operation.name, operation.writes
+        principal = principal.asking(operation.right, store)
         _authorize(principal, operation, store)
         call = Call(
             operation,
@@ -267,15 +270,23 @@ class Front:
             self._streams[name] -= 1
             self._metrics.streams.dec()
 
-    def _authenticate(self, path: str, headers: Mapping[bytes, bytes]) -> Principal:
-        if not self._keyring or path in OPEN_PATHS:
+    def _recognise(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
+        """Who calls, None if that takes the verifying of a token. Raises Unauthorized."""
+        if path in OPEN_PATHS or not (self._keyring or self._verifier):
             return ANYONE
         presented = bearer(headers.get(b"authorization", b""))
         principal = self._keyring.find(presented)
-        if principal is None:
+        if principal is not None:
+            return principal
+        if self._verifier is None or not presented:
             expected = "`Authorization: Bearer <key>`"
             raise Unauthorized("no valid key", expected=expected, presented=bool(presented))
-        return principal
+        return self._verifier.known(presented)
+
+    async def _verify(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Whose token it is. Raises as `Verifier.verify`."""
+        assert self._verifier is not None  # or the caller is known, or refused
+        return await self._verifier.verify(bearer(headers[b"authorization"]))
 
     def _check_headers(
         self, pairs: list[Header], headers: Mapping[bytes, bytes], url_length: int

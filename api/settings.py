@@ -6,78 +6,34 @@ password are `SecretStr`, and a refused value is never shown: it may be one.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.auth import Keyring, parse_keys
 from api.authzen.mapping import MappingError, StoreMapping, read_mapping
 from api.authzen.paths import check_base_url
+from api.oidc.configuration import Issuer, make_issuer
+from api.setting_values import Count, Seconds, Window, check_postgres_url, is_loopback
 from engine.limits import Limits
 
-_DURATION = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII)
-_UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=36_500)
 _DEFAULTS = Limits()
 
 
 class SettingsError(Exception):
     """The environment does not make a configuration; the message names variables, never values."""
-
-
-def parse_window(value: Any) -> Any:
-    """`7d`, `12h`, `30m`, `45s` or seconds as a timedelta; `off` as None. Raises ValueError."""
-    if not isinstance(value, str):
-        return value
-    if value.lower() == "off":
-        return None
-    match = _DURATION.fullmatch(value)
-    if match is None:
-        raise ValueError("expected a duration such as `7d`, `12h`, `30m`, or `off`")
-    found = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if found > _LONGEST:
-        raise ValueError(f"expected at most {_LONGEST.days}d, or `off`")
-    return found
-
-
-def check_postgres_url(value: SecretStr) -> SecretStr:
-    """`value` if it is an address of a Postgres. Raises ValueError, which shows none of it.
-
-    A password with a `/` in it makes a port of its beginning, and the driver would show that.
-    """
-    try:
-        parts = urlsplit(value.get_secret_value())
-        known = parts.scheme in {"postgresql", "postgres"}
-        for host in parts.netloc.rpartition("@")[2].split(","):
-            _ = urlsplit(f"//{host}").port  # raises for one that is no number
-    except ValueError:
-        known = False
-    if not known:
-        raise ValueError(
-            "expected postgresql://user:password@host:port/database; in a password `/`, `:`, `@`,"
-            " `#`, `?` and `%` are written as %2F, %3A, %40, %23, %3F and %25"
-        )
-    return value
-
-
-Window = Annotated[timedelta | None, NoDecode, BeforeValidator(parse_window)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseSettings):
@@ -104,6 +60,28 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256, description="Worker processes")
     api_keys: SecretStr = Field(
         default=SecretStr(""), description="Keys that may call: see Keys and rights; empty: no keys"
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="Issuer whose tokens may call: see Tokens; absent: none may"
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="Audience that a token must be for; required with an issuer"
+    )
+    oidc_issuer_aliases: str = Field(
+        default="", description="Other `iss` that a token may have, separated by commas"
+    )
+    oidc_subjects: str = Field(
+        default="",
+        description="Subjects or clients that may call, by commas; empty: any",
+    )
+    oidc_claim: str = Field(
+        default="scope", min_length=1, description="Claim whose values are granted something"
+    )
+    oidc_grants: str = Field(
+        default="", description="What its values are granted: see Tokens; empty: everything to all"
+    )
+    oidc_jwks_url: str | None = Field(
+        default=None, description="Where the issuer's keys are; absent: where its document says"
     )
     database_url: Annotated[SecretStr, AfterValidator(check_postgres_url)] | None = Field(
         default=None,
@@ -282,10 +260,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.keyring and not is_loopback(self.host):
+        if not self.keyring and self.oidc is None and not is_loopback(self.host):
             raise ValueError(
                 "STONETOWN_HOST is not a loopback address, so STONETOWN_API_KEYS must hold a key"
-                " (`stonetown key new` makes one)"
+                " (`stonetown key new` makes one), or STONETOWN_OIDC_ISSUER name an issuer"
             )
         if self.limit_page_default > self.limit_page_maximum:
             raise ValueError("STONETOWN_LIMIT_PAGE_DEFAULT is over STONETOWN_LIMIT_PAGE_MAXIMUM")
@@ -299,6 +277,19 @@ class Settings(BaseSettings):
     def keyring(self) -> Keyring:
         """The keys that may call; empty when none are configured."""
         return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def oidc(self) -> Issuer | None:
+        """The issuer whose tokens may call. Raises ValueError for half a configuration."""
+        return make_issuer(
+            url=self.oidc_issuer,
+            audience=self.oidc_audience,
+            aliases=self.oidc_issuer_aliases,
+            subjects=self.oidc_subjects,
+            claim=self.oidc_claim,
+            grants=self.oidc_grants,
+            keys_url=self.oidc_jwks_url,
+        )
 
     @cached_property
     def authzen(self) -> Mapping[str, StoreMapping]:
@@ -351,13 +342,3 @@ def _problem(item: Any) -> str:
     name = str(item["loc"][0])
     shown = environment_name(name) if name in Settings.model_fields else name
     return f"{shown}: {message[:1].lower()}{message[1:]}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -11,7 +11,8 @@ import typer
 from api.cli.failure import ExitCode, Failure
 from api.cli.options import LOCAL, Run, command
 from api.serving import FOR_EVER, open_engine
-from api.settings import Settings, SettingsError, load_settings, parse_window
+from api.setting_values import parse_window
+from api.settings import Settings, SettingsError, load_settings
 from engine.errors import Unavailable
 from engine.store.postgres import migrate as migrations
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from api.setting_values import is_loopback
 from api.settings import (
     Settings,
     SettingsError,
     environment_name,
-    is_loopback,
     load_settings,
 )
 from engine.limits import Limits
@@ -24,7 +24,7 @@ KEY = f"app:{sha256(b'secret').hexdigest()}"
 
 def shown_default(field: str) -> str:
     default = Settings.model_fields[field].default
-    if field == "api_keys" or default is None:
+    if field == "api_keys" or default in (None, ""):
         return "none"
     if isinstance(default, timedelta):
         return f"{default.days}d"
