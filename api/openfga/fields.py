@@ -27,6 +27,8 @@ _CODES: Mapping[tuple[str, str], str] = {
     ("Object", "value length"): "object_too_long",
     ("Relation", "value length"): "relation_too_long",
     ("PageSize", "value must be inside range"): "page_size_invalid",
+    ("Relations", "value length"): "relations_too_long",
+    ("Relations", "value does not match"): "relations_invalid_pattern",
     ("StoreId", "value length must be"): "store_id_invalid_length",
     ("TupleKey", REQUIRED): "tuple_key_value_not_specified",
     ("TupleKeys", "value must contain between"): "tuple_keys_too_many_or_too_few_items",
@@ -38,12 +40,13 @@ _CODES: Mapping[tuple[str, str], str] = {
 
 class Rule(NamedTuple):
     """What a text must look like. `shown` is the pattern as it is told, "" for none; the length is
-    in bytes. An empty text is let through if `optional`."""
+    in bytes. An empty text is let through if `optional`, control characters if it is `free`."""
 
     matches: Callable[[str], object | None]
     shown: str
     most: int = 0
     optional: bool = False
+    free: bool = False
 
 
 def _pattern(text: str, most: int = 0, *, optional: bool = False) -> Rule:
@@ -73,6 +76,7 @@ OBJECT_ID = _pattern(r"^[^#:\s]+$")
 CORRELATION_ID = _pattern(r"^[\w\d-]{1,36}$")
 TOKEN = _pattern(r"^[A-Za-z0-9-_]+={0,2}$", 5120, optional=True)
 ANY_TEXT = Rule(_anything, "", optional=True)
+EXPRESSION = Rule(_anything, "", 512, optional=True, free=True)
 
 
 @cache
@@ -105,7 +109,7 @@ def check(rule: Rule, text: str, message: str, name: str) -> str:
     if rule.matches(text) is None or not text:
         reason = f"value does not match regex pattern {_quoted(rule.shown)}"
         raise invalid(message, name, reason if rule.shown else "value length must be at least 1")
-    if not text.isprintable():
+    if not rule.free and not text.isprintable():
         raise invalid(message, name, "value contains forbidden characters")
     return text
 
