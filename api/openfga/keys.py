@@ -73,6 +73,14 @@ def _subject(text: str) -> Subject | None:
         return None
 
 
+def listed_user(text: str) -> Subject:
+    """The subject whose objects are asked for. Raises Refused."""
+    found = _subject(text)
+    if found is None:
+        raise Refused(INVALID, f"invalid 'user' value: the 'user' field is malformed: '{text}'")
+    return asked(found)
+
+
 def asked(subject: Subject) -> Subject:
     """The subject to ask about for a user: nobody in particular for a typed wildcard."""
     return subject._replace(id=NOBODY) if subject.id == WILDCARD else subject
