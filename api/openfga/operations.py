@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from api.asgi import Answer
 from api.auth import Right
 from api.calls import Call, Operation
-from api.openfga import stores
+from api.openfga import checks, expansion, lists, models, reads, stores, writes
 from api.openfga.errors import render
 
 STORES = "/stores"
@@ -60,5 +60,70 @@ OPERATIONS: tuple[Operation, ...] = (
         "Delete a store with everything in it",
         status=204,
         writes=True,
+    ),
+    _call(
+        "write_authorization_model",
+        f"POST {STORE}/authorization-models",
+        Right.SCHEMA,
+        models.write_model,
+        "Write a model, which is the latest one then",
+        status=201,
+        writes=True,
+    ),
+    _call(
+        "read_authorization_models",
+        f"GET {STORE}/authorization-models",
+        Right.READ,
+        models.read_models,
+        "The models, the newest first",
+    ),
+    _call(
+        "read_authorization_model",
+        f"GET {STORE}/authorization-models/{{id}}",
+        Right.READ,
+        models.read_model,
+        "One model",
+    ),
+    _call(
+        "write",
+        f"POST {STORE}/write",
+        Right.WRITE,
+        writes.write,
+        "Write and delete tuples, all or nothing",
+        writes=True,
+    ),
+    _call("read", f"POST {STORE}/read", Right.READ, reads.read, "The stored tuples, in pages"),
+    _call("check", f"POST {STORE}/check", Right.CHECK, checks.check, "May a user do this?"),
+    _call(
+        "batch_check",
+        f"POST {STORE}/batch-check",
+        Right.CHECK,
+        checks.batch_check,
+        "Many checks at one snapshot",
+    ),
+    _call(
+        "expand", f"POST {STORE}/expand", Right.READ, expansion.expand, "What a relation is made of"
+    ),
+    _call(
+        "list_objects",
+        f"POST {STORE}/list-objects",
+        Right.READ,
+        lists.list_objects,
+        "Which objects is a user related to?",
+    ),
+    _call(
+        "streamed_list_objects",
+        f"POST {STORE}/streamed-list-objects",
+        Right.READ,
+        lists.streamed_list_objects,
+        "The same, an object a line",
+        stream=True,
+    ),
+    _call(
+        "list_users",
+        f"POST {STORE}/list-users",
+        Right.READ,
+        lists.list_users,
+        "Which users are related to an object?",
     ),
 )
