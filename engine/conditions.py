@@ -38,7 +38,8 @@ class _Tagged(Bound):
             return outcome
         caveat = self._ground.compiled.schema.caveats[name]
         parameters = sorted((key, str(type_)) for key, type_ in caveat.parameters.items())
-        return frozenset((digest(caveat.expression, parameters, stored).hex(),))
+        told = digest(caveat.expression, parameters, caveat.strict, stored)
+        return frozenset((told.hex(),))
 
 
 async def conditions(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from engine.jsontext import canonical_json, parse_json_object
@@ -38,14 +40,14 @@ _IDS = "12"
 _PEOPLE = "ab"
 
 
-def says(name: str, stored: str, request: Mapping[str, Any]) -> Condition:
-    """The caveats above, evaluated by hand; stored context wins."""
+def says(name: str, stored: str, request: Mapping[str, Any], *, strict: bool = False) -> Condition:
+    """The caveats above, evaluated by hand; stored context wins. Strict ones want all of it."""
     given = {**request, **(parse_json_object(stored) if stored else {})}
     x, y = given.get("x"), given.get("y")
     if name == "both":
         parts = [x is None or x < 5, y is None or y == "a"]
         missing = frozenset(key for key, value in (("x", x), ("y", y)) if value is None)
-        return False if not all(parts) else missing or True
+        return missing if strict and missing else False if not all(parts) else missing or True
     if x is None:
         return frozenset({"x"})
     if name == "one":
@@ -58,6 +60,7 @@ class Worlds:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
+        self._strict = seed % 4 == 0
 
     def world(self) -> World:
         """A schema of four types with tuples over three ids each, and a request context."""
@@ -67,7 +70,8 @@ class Worlds:
             item = self._tuple(schema)
             tuples.setdefault(item.identity, item)
         context = self._context()
-        return World(schema, list(tuples.values()), context, NOW, says)
+        caveats = partial(says, strict=self._strict)
+        return World(schema, list(tuples.values()), context, NOW, caveats)
 
     def checks(self, world: World, subjects: int, each: int) -> list[Check]:
         """Checks of what exists in the schema: `each` for every one of `subjects` subjects."""
@@ -136,7 +140,8 @@ class Worlds:
             names = [*stored, "all", "view", "edit"]
             permissions = {n: Permission(n, self._rewrite(names, 3)) for n in names[2:]}
             types[kind] = ObjectType(kind, relations, permissions)
-        return Schema(types, _CAVEATS)
+        caveats = {c: replace(one, strict=self._strict) for c, one in _CAVEATS.items()}
+        return Schema(types, caveats)
 
     def _rewrite(self, names: list[str], depth: int) -> rw.Rewrite:
         pick = self._random.choice

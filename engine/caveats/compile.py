@@ -120,6 +120,7 @@ class CompiledCaveat:
     def __init__(self, caveat: Caveat, expression: Any, tree: CheckedTree, rules: Rules) -> None:
         self.name = caveat.name
         self.parameters = dict(caveat.parameters)
+        self.strict = caveat.strict
         self.expression = expression
         self.references = frozenset(name for name, _ in references(tree.root)) & frozenset(
             caveat.parameters

@@ -58,7 +58,7 @@ class CaveatSet:
                     field=f"{field}.{key[:64]}",
                     expected="one of " + ", ".join(f"`{each}`" for each in compiled.parameters),
                 )
-            made[key] = convert(value, type_, f"{field}.{key}").json
+            made[key] = convert(value, type_, f"{field}.{key}", strict=compiled.strict).json
         text = canonical_json(made)
         size = ContextSize(len(text), text_items(text), _pattern_weight(compiled, made))
         if not compiled.bears(size):
@@ -90,10 +90,11 @@ class CaveatSet:
         """A stored context as CEL values; names that the caveat has no more are left out."""
         if not stored:
             return {}
-        parameters = self._find(name).parameters
+        compiled = self._find(name)
+        parameters = compiled.parameters
         try:
             return {
-                key: convert(value, parameters[key], key).cel
+                key: convert(value, parameters[key], key, strict=compiled.strict).cel
                 for key, value in parse_json_object(stored).items()
                 if key in parameters
             }
@@ -113,15 +114,16 @@ class Bound:
         self._context = context
         self._field = field
         self._known: dict[tuple[str, str], Outcome] = {}
-        self._converted: dict[tuple[str, ParameterType], tuple[Any, tuple[int, int]]] = {}
+        self._converted: dict[tuple[str, ParameterType, bool], tuple[Any, tuple[int, int]]] = {}
 
     def evaluate(self, name: str, stored: str) -> Outcome:
         """Whether caveat `name` holds with the stored context `stored` (canonical JSON, or "").
 
         Stored values win over the request's. If the result is an error and parameters that the
-        expression refers to were not given, the answer is their names. Raises CaveatFailed for
-        any other error of the expression, InvalidContext for a value of the request that has the
-        wrong type, and UnknownCaveat.
+        expression refers to were not given, the answer is their names; of a strict caveat always,
+        if any of its parameters were not given. Raises CaveatFailed for any other error of the
+        expression, InvalidContext for a value of the request that has the wrong type, and
+        UnknownCaveat.
         """
         key = (name, stored)
         outcome = self._known.get(key)
@@ -135,8 +137,11 @@ class Bound:
         size, items = len(stored), text_items(stored)
         for parameter, type_ in compiled.parameters.items():
             if parameter not in values and parameter in self._context:
-                values[parameter], (more, parts) = self._request_value(parameter, type_)
+                asked = (parameter, type_, compiled.strict)
+                values[parameter], (more, parts) = self._request_value(asked)
                 size, items = size + more, items + parts
+        if compiled.strict and len(values) < len(compiled.parameters):
+            return frozenset(compiled.parameters).difference(values)
         if not compiled.bears(ContextSize(size, items, _pattern_weight(compiled, values))):
             raise CaveatFailed(f"with so large a context caveat `{name}` can take too long")
         try:
@@ -150,12 +155,13 @@ class Bound:
             return missing
         raise CaveatFailed(f"caveat `{name}` failed: {_said(result)}")
 
-    def _request_value(self, parameter: str, type_: ParameterType) -> tuple[Any, tuple[int, int]]:
-        key = (parameter, type_)
-        if key not in self._converted:
-            made = convert(self._context[parameter], type_, f"{self._field}.{parameter}")
-            self._converted[key] = made.cel, extent(made.json)
-        return self._converted[key]
+    def _request_value(self, asked: tuple[str, ParameterType, bool]) -> tuple[Any, tuple[int, int]]:
+        if asked not in self._converted:
+            parameter, type_, strict = asked
+            given, field = self._context[parameter], f"{self._field}.{parameter}"
+            made = convert(given, type_, field, strict=strict)
+            self._converted[asked] = made.cel, extent(made.json)
+        return self._converted[asked]
 
 
 def _pattern_weight(compiled: CompiledCaveat, values: Mapping[str, Any]) -> int:

@@ -3,6 +3,9 @@
 The accepted forms are SpiceDB's (`pkg/caveats/types`): 64-bit integers as numbers or strings,
 integral doubles as integers, `bytes` in base64, `duration` in Go's syntax, `timestamp` in RFC 3339.
 A boolean is never a number, though Python thinks so.
+
+Strict caveats read numbers as OpenFGA does (`internal/condition/types`): an integer may be written
+with a fraction or an exponent, in a string too, and every number of an `any` is a double.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from engine.tuples import parse_time
 from schema.model import ParameterType
 
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+_MOST_DIGITS = 19
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
@@ -80,18 +84,18 @@ def strings_in(value: Any) -> Iterator[str]:
             yield from strings_in(item)
 
 
-def convert(value: Any, type_: ParameterType, field: str) -> Converted:
-    """Read a JSON value as a parameter of `type_`.
+def convert(value: Any, type_: ParameterType, field: str, *, strict: bool = False) -> Converted:
+    """Read a JSON value as a parameter of `type_`, of a strict caveat or another one.
 
     Raises InvalidContext naming `field` (with the index or key of a nested value) and the type.
     """
     if type_.name == "list":
-        return _list(value, type_, field)
+        return _list(value, type_, field, strict)
     if type_.name == "map":
-        return _map(value, type_, field)
+        return _map(value, type_, field, strict)
     if isinstance(value, str) and not _encodable(value):
         raise _wrong(value, type_, field)
-    return _SCALARS[type_.name](value, type_, field)
+    return (_STRICT if strict else _SCALARS)[type_.name](value, type_, field)
 
 
 def _wrong(value: Any, type_: ParameterType, field: str) -> InvalidContext:
@@ -106,22 +110,25 @@ def _encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _list(value: Any, type_: ParameterType, field: str) -> Converted:
+def _list(value: Any, type_: ParameterType, field: str, strict: bool) -> Converted:
     if not isinstance(value, list) or type_.argument is None:
         raise _wrong(value, type_, field)
     argument = type_.argument
-    items = [convert(item, argument, f"{field}.{index}") for index, item in enumerate(value)]
+    items = [
+        convert(item, argument, f"{field}.{index}", strict=strict)
+        for index, item in enumerate(value)
+    ]
     return Converted([item.json for item in items], [item.cel for item in items])
 
 
-def _map(value: Any, type_: ParameterType, field: str) -> Converted:
+def _map(value: Any, type_: ParameterType, field: str, strict: bool) -> Converted:
     if not isinstance(value, dict) or type_.argument is None:
         raise _wrong(value, type_, field)
     items = {}
     for key, item in value.items():
         if not isinstance(key, str) or not _encodable(key):
             raise _wrong(value, type_, field)
-        items[key] = convert(item, type_.argument, f"{field}.{key}")
+        items[key] = convert(item, type_.argument, f"{field}.{key}", strict=strict)
     return Converted(
         {key: item.json for key, item in items.items()},
         {key: item.cel for key, item in items.items()},
@@ -154,6 +161,21 @@ def _any(value: Any, type_: ParameterType, field: str, depth: int = 0) -> Conver
     return Converted(value, value)
 
 
+def _any_strictly(value: Any, type_: ParameterType, field: str) -> Converted:
+    made = _any(value, type_, field).json
+    return Converted(made, _with_doubles(made))
+
+
+def _with_doubles(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_doubles(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
 def _bool(value: Any, type_: ParameterType, field: str) -> Converted:
     if not isinstance(value, bool):
         raise _wrong(value, type_, field)
@@ -178,6 +200,16 @@ def _int(value: Any, type_: ParameterType, field: str) -> Converted:
     if number is None or not least <= number <= _INT_MAX:
         raise _wrong(value, type_, field)
     return Converted(number, number)
+
+
+def _int_strictly(value: Any, type_: ParameterType, field: str) -> Converted:
+    if isinstance(value, str) and len(value) <= 128 and _DOUBLE.fullmatch(value):
+        number = Decimal(value)
+        # Its exponent may be of four digits, and no integer of 64 bits has so many.
+        if number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
+            raise _wrong(value, type_, field)
+        value = int(number)
+    return _int(value, type_, field)
 
 
 def _double(value: Any, type_: ParameterType, field: str) -> Converted:
@@ -257,6 +289,12 @@ _SCALARS: dict[str, Callable[[Any, ParameterType, str], Converted]] = {
     "duration": _duration,
     "timestamp": _timestamp,
     "ipaddress": _ipaddress,
+}
+_STRICT = {
+    **_SCALARS,
+    "any": _any_strictly,
+    "int": _int_strictly,
+    "uint": _int_strictly,
 }
 
 _EXPECTED = {
