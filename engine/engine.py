@@ -17,6 +17,7 @@ from engine.budget import Budget
 from engine.changelog import Changelog, Changes, ChangesPage
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
+from engine.documents import Documents, check_title
 from engine.errors import InvalidRequest
 from engine.expand import expand
 from engine.explain import Source, explain_each
@@ -53,10 +54,8 @@ from engine.write import check_count, check_filter
 from engine.writing import Writing
 from engine.zookie import encode
 
-_TITLE = 256
 
-
-class Engine(Accesses):
+class Engine(Accesses, Documents):
     """Answers every question about the stores in one storage.
 
     `clock` gives the `now` of writes; checks take theirs from `freshness`.
@@ -97,10 +96,7 @@ class Engine(Accesses):
             raise InvalidRequest(
                 "not a store name", field="name", expected="`[a-z][a-z0-9-]{0,62}`"
             )
-        if len(title) > _TITLE or not title.isprintable():
-            raise InvalidRequest(
-                "not a title", field="title", expected=f"up to {_TITLE} printable characters"
-            )
+        check_title(title)
         self.freshness.forget_store(name)
         return await self.storage.create_store(name, title)
 

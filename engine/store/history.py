@@ -35,6 +35,7 @@ class StoreHistory:
         self.tuples = TupleTable()
         self.schemas: dict[int, SchemaRecord] = {}
         self.outcomes: dict[str, tuple[bytes, datetime, object]] = {}
+        self.documents: dict[tuple[str, str], str] = {}
         self.changed = asyncio.Event()
         self.deleted = False
 

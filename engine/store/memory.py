@@ -88,6 +88,12 @@ class MemoryStorage:
         records = (self._stores[self._ids[name]].record for name in names)
         return list(islice((one for one in records if title in (None, one.title)), limit))
 
+    async def retitle_store(self, name: str, title: str) -> StoreRecord:
+        record = await self.get_store(name)
+        store = self._stores[record.id]
+        store.record = record._replace(title=title, updated_at=self._clock())
+        return store.record
+
     async def delete_store(self, name: str) -> None:
         record = await self.get_store(name)
         del self._ids[name]
@@ -256,6 +262,12 @@ class MemoryStorage:
         store.require(snapshot.revision)
         events = store.events(filter_, snapshot.revision, after, newest_first=newest_first)
         return list(islice(events, limit))
+
+    async def put_document(self, store_id: str, kind: str, name: str, text: str) -> None:
+        self._store(store_id).documents[kind, name] = text
+
+    async def document(self, store_id: str, kind: str, name: str) -> str | None:
+        return self._store(store_id).documents.get((kind, name))
 
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
         store = self._store(store_id)

@@ -66,12 +66,14 @@ STORE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 class StoreRecord(NamedTuple):
     """A store. `id` is 32 random hex digits and never reused; names may be. `title` is free text
-    for people, "" for none, and may be that of other stores, too."""
+    for people, "" for none, and may be that of other stores, too; `updated_at` is when it was last
+    changed, None while it is the first."""
 
     id: str
     name: str
     created_at: datetime
     title: str = ""
+    updated_at: datetime | None = None
 
 
 class Snapshot(NamedTuple):
@@ -201,6 +203,10 @@ class Storage(Protocol):
         `prefix`, sorted by name; of all titles, or of the one given, which is not ""."""
         ...
 
+    async def retitle_store(self, name: str, title: str) -> StoreRecord:
+        """Give the store of this name another title. Raises StoreNotFound."""
+        ...
+
     async def delete_store(self, name: str) -> None:
         """Forget the store and everything in it at once. Raises StoreNotFound."""
         ...
@@ -314,6 +320,15 @@ class Storage(Protocol):
         happened before is not told. Raises SnapshotExpired, and BudgetExceeded where more than
         `most` versions of tuples match and would have to be sorted.
         """
+        ...
+
+    async def put_document(self, store_id: str, kind: str, name: str, text: str) -> None:
+        """Write or replace the document of a kind and a name: what a dialect keeps for a store,
+        which no answer depends on. It takes no revision and has no history."""
+        ...
+
+    async def document(self, store_id: str, kind: str, name: str) -> str | None:
+        """The text of a document, None if there is none."""
         ...
 
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 
 from engine.store.protocol import Storage
+from tests.store.contract_documents import DocumentsContract
 from tests.store.contract_ensuring import EnsuringContract
 from tests.store.contract_history import (
     ChangesContract,
@@ -36,6 +37,7 @@ from tests.store.tenant import Tenant
 class StorageContract(
     StoresContract,
     TitlesContract,
+    DocumentsContract,
     ServiceContract,
     WritesContract,
     EnsuringContract,

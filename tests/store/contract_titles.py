@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+
+from engine.errors import StoreNotFound
 from engine.store.protocol import Storage
 
 
@@ -46,3 +49,16 @@ class TitlesContract:
         await storage.delete_store(f"{prefix}c")
         left = await storage.list_stores("", 100, prefix=prefix, title=title)
         assert [record.name[-1] for record in left] == ["a", "e"]
+
+    async def test_a_title_changes_and_nothing_else_does(self, storage: Storage) -> None:
+        name, title = f"t{uuid4().hex}", uuid4().hex
+        record = await storage.create_store(name, "first")
+        assert record.updated_at is None
+        changed = await storage.retitle_store(name, title)
+        assert changed.updated_at is not None
+        assert changed.updated_at >= record.created_at
+        assert changed == record._replace(title=title, updated_at=changed.updated_at)
+        assert await storage.get_store(name) == changed
+        assert await storage.list_stores("", 9, title=title) == [changed]
+        with pytest.raises(StoreNotFound):
+            await storage.retitle_store(f"{name}x", title)

@@ -30,6 +30,7 @@ INSERT INTO revision SELECT id, n, 1, 0, now(), false, '', ''
 INSERT INTO schema_version SELECT id, n, '', 'zed', n FROM store, generate_series(1, 1000) n;
 INSERT INTO idempotency SELECT id, n, '', '', 1, 1, 1, now(), now()
     FROM store, generate_series(1, 10000) n;
+INSERT INTO document SELECT id, 'kind', n, '' FROM store, generate_series(1, 10000) n;
 INSERT INTO relation_tuple
     SELECT id, 'doc', 'd' || n, 'viewer', CASE n % 3 WHEN 0 THEN 'group' ELSE 'user' END,
         'u' || n % 1000, CASE n % 3 WHEN 0 THEN 'member' ELSE '' END, '', '',
@@ -105,6 +106,7 @@ async def test_no_statement_walks_a_whole_store(fresh_database: str) -> None:
             ("purge_revisions", "revision"),
             ("purge_schemas", "schema_version"),
             ("purge_keys", "idempotency"),
+            ("purge_documents", "document"),
         }
     finally:
         await connection.close()

@@ -16,7 +16,14 @@ _OF_STORE = [statement(name) for name in ("collect_tuples", "collect_revisions",
 _COLLECT_KEYS = statement("collect_keys")
 _DELETED_STORE = statement("deleted_store")
 _OF_DELETED = [
-    statement(name) for name in ("purge_tuples", "purge_revisions", "purge_schemas", "purge_keys")
+    statement(name)
+    for name in (
+        "purge_tuples",
+        "purge_revisions",
+        "purge_schemas",
+        "purge_keys",
+        "purge_documents",
+    )
 ]
 _PURGE_STORE = statement("purge_store")
 

@@ -13,6 +13,7 @@ from engine.errors import Unavailable
 from engine.index.local import LocalIndexes
 from engine.reader import ReverseReader
 from engine.store.postgres import (
+    documents,
     garbage,
     history,
     read,
@@ -111,6 +112,9 @@ class PostgresStorage:
         self, after: str, limit: int, *, prefix: str = "", title: str | None = None
     ) -> list[StoreRecord]:
         return await stores.list_stores(self._pool, after, limit, prefix, title)
+
+    async def retitle_store(self, name: str, title: str) -> StoreRecord:
+        return await stores.retitle_store(self._pool, name, title)
 
     async def delete_store(self, name: str) -> None:
         await stores.delete_store(self._pool, name)
@@ -216,6 +220,12 @@ class PostgresStorage:
             limit=limit,
             most=most,
         )
+
+    async def put_document(self, store_id: str, kind: str, name: str, text: str) -> None:
+        await documents.put_document(self._pool, known(store_id), kind, name, text)
+
+    async def document(self, store_id: str, kind: str, name: str) -> str | None:
+        return await documents.document(self._pool, known(store_id), kind, name)
 
     async def wait_for_change(self, store_id: str, after_revision: int, within: float) -> None:
         await self._watch.wait(known(store_id), after_revision, within)

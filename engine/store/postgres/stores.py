@@ -16,6 +16,7 @@ _CREATE_STORE = statement("create_store")
 _STORE_BY_NAME = statement("store_by_name")
 _LIST_STORES = statement("list_stores")
 _LIST_TITLED_STORES = statement("list_titled_stores")
+_RETITLE_STORE = statement("retitle_store")
 _MARK_STORE_DELETED = statement("mark_store_deleted")
 _SECRETS = statement("secrets")
 _ADD_SECRET = statement("add_secret")
@@ -53,6 +54,18 @@ async def list_stores(
     else:
         rows = await pool.fetch(_LIST_TITLED_STORES, after, prefix, limit, title)
     return [_record(row) for row in rows]
+
+
+async def retitle_store(pool: Pool, name: str, title: str) -> StoreRecord:
+    """See `Storage.retitle_store`."""
+
+    async def work(connection: asyncpg.Connection) -> StoreRecord:
+        row = await connection.fetchrow(_RETITLE_STORE, name, title)
+        if row is None:
+            raise refusals.no_store(name)
+        return _record(row)
+
+    return await pool.transact(work)
 
 
 async def delete_store(pool: Pool, name: str) -> str:
@@ -94,4 +107,6 @@ async def _add_secret(pool: Pool, generation: int) -> None:
 
 
 def _record(row: asyncpg.Record) -> StoreRecord:
-    return StoreRecord(row["id"].hex, row["name"], row["created_at"], row["title"])
+    return StoreRecord(
+        row["id"].hex, row["name"], row["created_at"], row["title"], row["updated_at"]
+    )

@@ -97,6 +97,14 @@ WHERE ctid = ANY (ARRAY (
     SELECT ctid FROM idempotency WHERE store_id = $1 ORDER BY key LIMIT $2
 ));
 
+-- name: purge_documents
+-- purpose: remove a batch of a deleted store's documents
+-- index: document_pkey
+DELETE FROM document
+WHERE ctid = ANY (ARRAY (
+    SELECT ctid FROM document WHERE store_id = $1 ORDER BY kind, name LIMIT $2
+));
+
 -- name: purge_store
 -- purpose: forget a deleted store when nothing of it is left
 -- index: store_deleted

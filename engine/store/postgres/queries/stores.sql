@@ -20,13 +20,13 @@ SELECT committed_at AS created_at FROM made;
 -- name: store_by_name
 -- purpose: a living store by its name
 -- index: store_living_name
-SELECT id, name, created_at, title FROM store
+SELECT id, name, created_at, title, updated_at FROM store
 WHERE name = $1 AND name <> '' AND deleted_at IS NULL;
 
 -- name: list_stores
 -- purpose: a page of the living stores by name; names are of letters, digits and `-`, before `~`
 -- index: store_living_name
-SELECT id, name, created_at, title FROM store
+SELECT id, name, created_at, title, updated_at FROM store
 WHERE name > $1 AND name >= $2 AND name < $2 || '~' AND name <> '' AND deleted_at IS NULL
 ORDER BY name
 LIMIT $3;
@@ -34,11 +34,18 @@ LIMIT $3;
 -- name: list_titled_stores
 -- purpose: a page of the living stores of one title by name
 -- index: store_living_title
-SELECT id, name, created_at, title FROM store
+SELECT id, name, created_at, title, updated_at FROM store
 WHERE title = $4 AND title <> '' AND name > $1 AND name >= $2 AND name < $2 || '~'
     AND deleted_at IS NULL
 ORDER BY name
 LIMIT $3;
+
+-- name: retitle_store
+-- purpose: give a living store another title
+-- index: store_living_name
+UPDATE store SET title = $2, updated_at = clock_timestamp()
+WHERE name = $1 AND name <> '' AND deleted_at IS NULL
+RETURNING id, name, created_at, title, updated_at;
 
 -- name: mark_store_deleted
 -- purpose: forget a store at once; collection removes its rows
