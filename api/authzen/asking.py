@@ -15,14 +15,17 @@ from api.authzen.mapping import NO_MAPPING, StoreMapping
 from api.calls import Call
 from api.errors import Forbidden
 from api.native.decode import Problems, decode_consistency
+from api.openfga.ids import store_id
 from engine.decision import Decision
 from engine.errors import EngineError
-from engine.requests import MINIMIZE_LATENCY, AtLeastAsFresh, Check, Consistency
+from engine.requests import MINIMIZE_LATENCY, AtLeastAsFresh, Check, Consistency, Overlay
 
 Json = dict[str, Any]
 
 ZOOKIE = b"stonetown-zookie"
 """Of an answer: the snapshot that it was made at. Of a request: a snapshot that is as fresh."""
+
+_MODEL = b"openfga-authorization-model-id"
 
 encode = msgspec.json.Encoder().encode
 ALLOWED: Json = {"decision": True}
@@ -48,6 +51,15 @@ def consistency_of(call: Call, options: Open, problems: Problems) -> Consistency
     if asked is None:
         return MINIMIZE_LATENCY
     return decode_consistency(asked, "options.consistency", problems)
+
+
+def overlay_of(call: Call) -> Overlay | None:
+    """The model that the header `Openfga-Authorization-Model-Id` asks for; other stores than
+    OpenFGA's have no models to choose from."""
+    asked = call.headers.get(_MODEL)
+    if not asked or store_id(call.store) is None:
+        return None
+    return Overlay(named=asked.decode("latin-1"))
 
 
 def explain_of(call: Call, options: Open) -> bool:

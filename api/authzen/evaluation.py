@@ -15,6 +15,7 @@ from api.authzen.asking import (
     failed,
     mapping_of,
     options_of,
+    overlay_of,
 )
 from api.authzen.decode import QUESTION, Open, merged, read_question
 from api.authzen.errors import is_unknown_name
@@ -78,7 +79,9 @@ async def _single(call: Call, body: Open, problems: Problems) -> Answer:
     assert question is not None
     try:
         check = check_of(question, mapping_of(call), explain=explain)
-        answer = await call.engine.check(call.store, check, consistency, deadline=call.deadline)
+        answer = await call.engine.check(
+            call.store, check, consistency, deadline=call.deadline, overlay=overlay_of(call)
+        )
     except EngineError as error:
         if not is_unknown_name(error):
             raise
@@ -120,7 +123,9 @@ async def _answers(
     checks = [item for item in asked if isinstance(item, Check)]
     if not checks:
         return results, None
-    answer = await call.engine.check_batch(call.store, checks, consistency, deadline=call.deadline)
+    answer = await call.engine.check_batch(
+        call.store, checks, consistency, deadline=call.deadline, overlay=overlay_of(call)
+    )
     call.metrics.decided(answer.results)
     for place, result, why in zip(places, answer.results, answer.explanations, strict=True):
         results[place] = decided(result, why) if isinstance(result, Decision) else result

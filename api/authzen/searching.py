@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.asgi import Answer
-from api.authzen.asking import answered, consistency_of, mapping_of, options_of
+from api.authzen.asking import answered, consistency_of, mapping_of, options_of, overlay_of
 from api.authzen.decode import Open, Question, read_question
 from api.authzen.errors import is_unknown_name, told
 from api.calls import Call
@@ -183,7 +183,7 @@ async def _read(call: Call, searched: str) -> tuple[Question, Way, _Found]:
     problems.raise_any()
     assert question is not None
     paged = body.get("page") is not None
-    return question, Way(limit, cursor, consistency, call.deadline), _Found(paged)
+    return question, Way(limit, cursor, consistency, call.deadline, overlay_of(call)), _Found(paged)
 
 
 @contextlib.contextmanager
