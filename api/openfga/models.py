@@ -16,9 +16,10 @@ from api.calls import Call
 from api.openfga import fields
 from api.openfga.answers import answer
 from api.openfga.asking import Terms
+from api.openfga.chosen import chosen_id
 from api.openfga.errors import CODES, Refused
 from api.openfga.fields import Message, body_of, check, invalid
-from api.openfga.ids import new_id, store_id
+from api.openfga.ids import store_id
 from api.openfga.paging import page_of, query_of
 from engine.errors import EngineError, SchemaRefused
 from engine.requests import MINIMIZE_LATENCY
@@ -51,7 +52,7 @@ async def write_model(call: Call) -> Answer:
             f" {call.settings.openfga_max_model_bytes} bytes",
         )
     _check_fields(body)
-    model = new_id()
+    model = chosen_id(call)
     stated = {
         "id": model,
         "schema_version": body.get("schema_version"),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from api.asgi import Answer
 from api.auth import Right
 from api.calls import Call, Operation
-from api.openfga import checks, expansion, lists, models, reads, stores, writes
+from api.openfga import assertions, changes, checks, expansion, lists, models, reads, stores, writes
 from api.openfga.errors import render
 
 STORES = "/stores"
@@ -53,6 +53,14 @@ OPERATIONS: tuple[Operation, ...] = (
     _call("list_stores", f"GET {STORES}", Right.ADMIN, stores.list_stores, "List the stores"),
     _call("get_store", f"GET {STORE}", Right.READ, stores.get_store, "One store"),
     _call(
+        "update_store",
+        f"PATCH {STORE}",
+        Right.ADMIN,
+        stores.update_store,
+        "Give a store another name",
+        writes=True,
+    ),
+    _call(
         "delete_store",
         f"DELETE {STORE}",
         Right.ADMIN,
@@ -93,6 +101,29 @@ OPERATIONS: tuple[Operation, ...] = (
         writes=True,
     ),
     _call("read", f"POST {STORE}/read", Right.READ, reads.read, "The stored tuples, in pages"),
+    _call(
+        "read_changes",
+        f"GET {STORE}/changes",
+        Right.WATCH,
+        changes.read_changes,
+        "What was written and deleted, in order",
+    ),
+    _call(
+        "write_assertions",
+        f"PUT {STORE}/assertions/{{authorization_model_id}}",
+        Right.SCHEMA,
+        assertions.write_assertions,
+        "Keep assertions with a model",
+        status=204,
+        writes=True,
+    ),
+    _call(
+        "read_assertions",
+        f"GET {STORE}/assertions/{{authorization_model_id}}",
+        Right.READ,
+        assertions.read_assertions,
+        "The assertions kept with a model",
+    ),
     _call("check", f"POST {STORE}/check", Right.CHECK, checks.check, "May a user do this?"),
     _call(
         "batch_check",

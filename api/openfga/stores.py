@@ -13,8 +13,9 @@ from api.calls import Call
 from api.errors import Forbidden
 from api.openfga import fields
 from api.openfga.answers import answer, no_content
+from api.openfga.chosen import chosen_id
 from api.openfga.fields import body_of
-from api.openfga.ids import new_id, store_id, store_name
+from api.openfga.ids import store_id, store_name
 from api.openfga.keys import timestamp
 from api.openfga.paging import page_of, query_of
 from engine.errors import StoreNotFound
@@ -29,7 +30,7 @@ async def create_store(call: Call) -> Answer:
     title = body.text("name", fields.STORE_NAME)
     if call.principal.stores is not None:
         raise Forbidden("the key is for some stores only")
-    record = await call.engine.create_store(store_name(new_id()), title)
+    record = await call.engine.create_store(store_name(chosen_id(call)), title)
     return answer(_told(record), status=201)
 
 
@@ -56,6 +57,14 @@ async def get_store(call: Call) -> Answer:
     return answer({**_told(record), "deleted_at": None})
 
 
+async def update_store(call: Call) -> Answer:
+    """`PATCH /stores/{store_id}`: gives it another name."""
+    body = body_of(await call.text(), "UpdateStoreRequest")
+    title = body.text("name", fields.STORE_NAME)
+    record = await call.engine.retitle_store(call.store, title)
+    return answer(_told(record))
+
+
 async def delete_store(call: Call) -> Answer:
     """`DELETE /stores/{store_id}`: also of one that is not there."""
     await call.no_body()
@@ -65,10 +74,9 @@ async def delete_store(call: Call) -> Answer:
 
 
 def _told(record: StoreRecord) -> dict[str, Any]:
-    created = timestamp(record.created_at)
     return {
         "id": store_id(record.name),
         "name": record.title,
-        "created_at": created,
-        "updated_at": created,
+        "created_at": timestamp(record.created_at),
+        "updated_at": timestamp(record.updated_at or record.created_at),
     }

@@ -58,6 +58,17 @@ async def test_lists_are_filtered_by_the_exact_name(served: Served) -> None:
     assert page["continuation_token"] == ""
 
 
+async def test_a_store_is_renamed(served: Served) -> None:
+    store = await created(served)
+    response = await served.http.patch(f"/stores/{store}", json={"name": "other"})
+    assert response.status_code == 200
+    told = (await served.http.get(f"/stores/{store}")).json()
+    assert told["name"] == "other"
+    assert told["updated_at"] > told["created_at"]
+    response = await served.http.patch(f"/stores/{NOWHERE}", json={"name": "other"})
+    assert response.status_code == 404
+
+
 async def test_deleting_is_idempotent_and_final(served: Served) -> None:
     store = await created(served)
     for _ in range(2):
