@@ -23,14 +23,13 @@ from engine.errors import InvalidRequest
 from engine.jsontext import parse_json
 from engine.pages import Way
 from engine.requests import Check, Consistency, DeleteRequest, Overlay, WriteRequest
-from engine.store.protocol import Precondition, PreconditionOp, Update, UpdateOp
+from engine.store.protocol import Precondition, PreconditionOp, Update
 from engine.tuples import parse_object, parse_subject
 
 T = TypeVar("T")
 CHECK_FIELDS = ("object", "relation", "subject", "context", "contextual_tuples", "explain")
 READ_FIELDS = ("filter", "limit", "cursor", "consistency", "overlay")
 EXPAND_FIELDS = ("object", "relation", "recursive", "limit", "cursor", "consistency", "overlay")
-_OPS = {op.value: op for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.DELETE)}
 _PRECONDITION_OPS = {op.value: op for op in PreconditionOp}
 
 
@@ -178,27 +177,33 @@ async def read(call: Call) -> Answer:
 
 async def write(call: Call) -> Answer:
     """`POST /write`."""
+    text = await call.text()
+    updates = hot.plain_write(text)
+    asked = decode_write(text) if updates is None else WriteRequest(updates)
+    who, key = call.principal.name, call.idempotency_key()
+    request = WriteRequest(asked.updates, asked.preconditions, asked.metadata, who, key)
+    return _json(render.write(await call.engine.write(call.store, request)))
+
+
+def decode_write(text: bytes) -> WriteRequest:
+    """What the body of a write asks for. Raises InvalidRequest with every problem."""
     problems = Problems()
-    body = Members(await call.json(), "", ("updates", "preconditions", "metadata"), problems)
+    body = Members(parse_json(text), "", ("updates", "preconditions", "metadata"), problems)
     updates = [
         _update(item, f"updates[{index}]", problems)
         for index, item in enumerate(body.items("updates", required=True))
     ]
     preconditions = _preconditions(body, problems)
-    request = WriteRequest(
-        [update for update in updates if update is not None],
-        preconditions,
-        body.object("metadata"),
-        call.principal.name,
-        call.idempotency_key(),
-    )
+    metadata = body.object("metadata")
     problems.raise_any()
-    return _json(render.write(await call.engine.write(call.store, request)))
+    return WriteRequest(
+        [update for update in updates if update is not None], tuple(preconditions), metadata
+    )
 
 
 def _update(value: Any, path: str, problems: Problems) -> Update | None:
     members = Members(value, path, ("op", "tuple"), problems)
-    op = _choice(members, "op", _OPS, problems)
+    op = _choice(members, "op", hot.UPDATE_OPS, problems)
     stated = members.required("tuple")
     if stated is None or op is None:
         return None

@@ -1,4 +1,4 @@
-"""The short way of checks through JSON: ordinary bodies and ordinary answers.
+"""The short way of checks and writes through JSON: ordinary bodies and ordinary answers.
 
 What is read here is read alike by `api.native.decode`, which alone refuses: whatever is unusual in
 a body, and whatever is wrong, makes these functions answer None, and the body is read again there.
@@ -24,7 +24,18 @@ from api.native.decode import Problems, decode_consistency, relation_name
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import EngineError
 from engine.requests import MINIMIZE_LATENCY, BatchAnswer, Check, CheckAnswer, Consistency
-from engine.tuples import Object, Subject, parse_object, parse_subject
+from engine.store.protocol import Update, UpdateOp
+from engine.tuples import (
+    Object,
+    Subject,
+    make_tuple,
+    parse_object,
+    parse_subject,
+    parse_tuple,
+)
+
+UPDATE_OPS = {op.value: op for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.DELETE)}
+"""What a write may do with a tuple, by its name."""
 
 _Consistency: TypeAlias = str | dict[str, str] | UnsetType
 
@@ -47,8 +58,18 @@ class _Batch(Struct, forbid_unknown_fields=True):
     consistency: _Consistency = UNSET
 
 
+class _Update(Struct, forbid_unknown_fields=True, gc=False):
+    op: str
+    tuple: _Item | str
+
+
+class _Write(Struct, forbid_unknown_fields=True):
+    updates: list[_Update]
+
+
 _SINGLE = msgspec.json.Decoder(_Single)
 _BATCH = msgspec.json.Decoder(_Batch)
+_WRITE = msgspec.json.Decoder(_Write)
 _ITEM_STRINGS = 6
 
 
@@ -84,6 +105,28 @@ def plain_batch(text: bytes) -> tuple[list[Check], Consistency] | None:
     except (msgspec.MsgspecError, EngineError, _UnusualError, UnicodeError):
         return None
     return checks, consistency
+
+
+def plain_write(text: bytes) -> list[Update] | None:
+    """The updates of a write that has nothing else, None unless the body is ordinary."""
+    strings = 1
+    updates: list[Update] = []
+    try:
+        for update in _WRITE.decode(text).updates:
+            item = update.tuple
+            if isinstance(item, str):
+                strings += 4
+                made = parse_tuple(item)
+            else:
+                strings += 3 + _ITEM_STRINGS
+                relation, subject = _relation(item.relation), parse_subject(item.subject)
+                made = make_tuple(_object(item.object), relation, subject)
+            updates.append(Update(UPDATE_OPS[update.op], made))
+        if text.count(b'"') != 2 * strings or b"\\" in text:
+            return None
+    except (msgspec.MsgspecError, EngineError, KeyError, UnicodeError):
+        return None
+    return updates
 
 
 def _consistency(value: _Consistency) -> tuple[Consistency, int]:

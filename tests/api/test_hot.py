@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.native import hot, render
-from api.native.handlers import decode_batch, decode_check
+from api.native.handlers import decode_batch, decode_check, decode_write
 from engine.decision import ALLOWED, DENIED, conditional
 from engine.errors import BudgetExceeded, EngineError
-from engine.requests import BatchAnswer, CheckAnswer
+from engine.requests import BatchAnswer, CheckAnswer, WriteRequest
 from tests.api.serving import Served
 
 OBJECT, RELATION, SUBJECT = '"object":"document:a"', '"relation":"view"', '"subject":"user:ann"'
@@ -117,6 +117,30 @@ def test_a_batch_is_read_alike(checks: list[str], consistency: Any, data: st.Dat
         assert asked(decode_batch, text) == (*plain, None)
 
 
+texts = st.builds("{}#{}@{}{}".format, objects, names, subjects, st.sampled_from(["", "[c]", "["]))
+ops = st.sampled_from(["touch", "create", "delete", "touch", "ensure", "TOUCH", ""]) | odd
+
+
+@st.composite
+def updates(draw: st.DrawFn) -> str:
+    item = draw(items()) if draw(st.booleans()) else draw(spelled(draw(texts)))
+    pairs = [f'"op":{draw(spelled(draw(ops)))}', f'"tuple":{item}']
+    if draw(st.integers(0, 7)) == 0:
+        pairs.append(draw(st.sampled_from([*pairs, '"x":1', '"op":"touch"'])))
+    return "{" + ",".join(draw(st.permutations(pairs))) + "}"
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(updates(), max_size=3), st.sampled_from(["", "", ',"updates":[]', ',"metadata":{}'])
+)
+def test_a_write_is_read_alike(told: list[str], more: str) -> None:
+    text = as_bytes(f'{{"updates":[{",".join(told)}]{more}}}')
+    plain = hot.plain_write(text)
+    if plain is not None:
+        assert asked(decode_write, text) == WriteRequest(plain)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -164,6 +188,11 @@ def test_what_is_ordinary_takes_the_short_way() -> None:
     batch = f'{{"checks":[{PLAIN},{PLAIN}],"consistency":{{"at_exact_snapshot":"AQ"}}}}'
     assert hot.plain_batch(batch.encode()) is not None
     assert hot.plain_batch(b'{"checks":[]}') is not None
+    touched = f'{{"op":"touch","tuple":{PLAIN}}}'
+    deleted = '{"tuple":"document:a#viewer@group:eng#member","op":"delete"}'
+    found = hot.plain_write(f'{{"updates":[{touched},{deleted}]}}'.encode())
+    assert found is not None
+    assert list(map(str, (item.op for item in found))) == ["touch", "delete"]
 
 
 def test_answers_are_written_alike() -> None:
