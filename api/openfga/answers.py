@@ -13,6 +13,9 @@ INCOMPLETE: Header = (b"stonetown-incomplete", b"true")
 """The header of a list that was cut at the configured most."""
 
 
+encode = msgspec.json.Encoder().encode
+
+
 def headers(zookie: str | None = None, model: str = "") -> tuple[Header, ...]:
     """The headers of an answer at a snapshot, by a model."""
     made = [_JSON]
@@ -25,7 +28,7 @@ def headers(zookie: str | None = None, model: str = "") -> tuple[Header, ...]:
 
 def answer(body: Any, *, status: int = 200, zookie: str | None = None, model: str = "") -> Answer:
     """An answer with a body."""
-    return Answer(status, msgspec.json.encode(body), headers(zookie, model))
+    return Answer(status, encode(body), headers(zookie, model))
 
 
 def no_content(zookie: str | None = None) -> Answer:

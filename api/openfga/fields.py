@@ -50,8 +50,8 @@ class Rule(NamedTuple):
 
 
 def _pattern(text: str, most: int = 0, *, optional: bool = False) -> Rule:
-    """A rule from a pattern between `^` and `$`, which Go matches in bytes of ASCII classes."""
-    return Rule(re.compile(text[1:-1]).fullmatch, text, most, optional)
+    """A rule from a pattern between `^` and `$`, of which Go's classes are of ASCII alone."""
+    return Rule(re.compile(text[1:-1], re.ASCII).fullmatch, text, most, optional)
 
 
 def _anything(text: str) -> str:

@@ -12,8 +12,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from api.openfga import fields
 from api.openfga.errors import Refused
 from api.openfga.fields import Message
@@ -153,11 +151,6 @@ def key_told(item: RelationTuple) -> Mapping[str, Any]:
 def timestamp(moment: datetime) -> str:
     """A time as OpenFGA writes it."""
     return format_time(moment)
-
-
-def encode(value: Any) -> bytes:
-    """A body."""
-    return msgspec.json.encode(value)
 
 
 def _refused(told: str, reason: str, code: str) -> Refused:

@@ -173,7 +173,10 @@ async def _entries(
 
 
 async def _next(call: Call, pages: AsyncGenerator[P, None]) -> P | None:
-    """The next page. Raises DeadlinePassed when the engine is stuck beyond its own deadline."""
+    """The next page. Raises DeadlinePassed when the engine is stuck beyond its own deadline; of a
+    call that does not stream the front bounds the whole."""
+    if not call.streams:
+        return await anext(pages, None)
     try:
         async with asyncio.timeout(call.deadline + _GRACE):
             return await anext(pages, None)
