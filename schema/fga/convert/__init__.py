@@ -1,0 +1,1 @@
+"""Schemas of one language said in the other, with what does not carry over."""
