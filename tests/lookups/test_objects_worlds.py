@@ -22,7 +22,7 @@ async def compare_seeds(storage: Storage, seeds: range, tally: Counter[str], eac
     wrong: list[str] = []
     for seed in seeds:
         dice = random.Random(seed)
-        world = Worlds(seed).world()
+        world = Worlds(seed, strict=seed % 4 == 0).world()
         questions = [
             (
                 dice.choice(SUBJECTS),
