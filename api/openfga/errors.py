@@ -158,7 +158,7 @@ TOLD: Mapping[type[EngineError], _Told] = {
     http.Overloaded: _Told("resource_exhausted", status=429),
     http.DeadlinePassed: _Told("throttled_timeout_error", "the request took too long"),
     http.WriteDeadlinePassed: _Told("deadline_exceeded", "deadline exceeded"),
-    e.Unavailable: _Told("unavailable", status=503),
+    e.Unavailable: _Told("unavailable"),
     e.OutcomeUnknown: _FAILED,
     http.CallFailed: _FAILED,
     http.WriteFailed: _FAILED,
