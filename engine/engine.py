@@ -246,12 +246,12 @@ class Engine(Accesses, Documents):
         InvalidContext, CycleThroughExclusion, and what choosing the snapshot and `Grounds.at`
         raise.
         """
-        if consistency is MINIMIZE_LATENCY and overlay is None and not check.explain:
+        if consistency is MINIMIZE_LATENCY and not check.explain:
             budget = self._budget(deadline)
-            moment = await self._moments.of(store, check.object)
+            moment = await self._moments.under(store, check.object, overlay)
             if moment is not None:
                 decision, _ = await asking.answer_one(moment.ground, check, budget)
-                return CheckAnswer(decision, moment.zookie)
+                return CheckAnswer(decision, moment.zookie, None, moment.ground.compiled.name)
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
         decision = await self._in_flight.decide(ground, snapshot, check, budget)

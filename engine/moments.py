@@ -14,7 +14,9 @@ from engine.asking import Ground
 from engine.cache.announcer import Written
 from engine.cache.shared import Lru
 from engine.consistency import Freshness, Shown
+from engine.errors import SchemaNotFound
 from engine.grounds import Grounds
+from engine.requests import Overlay
 from engine.tuples import Object
 from engine.zookie import encode
 
@@ -37,6 +39,21 @@ class Moments:
         self._freshness = freshness
         self._grounds = grounds
         self._newest: Lru[str, Moment] = Lru(_STORES)
+
+    async def under(self, store: str, asked: Object, overlay: Overlay | None) -> Moment | None:
+        """As `of`, under an overlay: None if that is anything but the name of the version that is
+        in force."""
+        if overlay is None:
+            return await self.of(store, asked)
+        if overlay.named is None or overlay.schema is not None or overlay.add or overlay.remove:
+            return None
+        try:
+            moment = await self.of(store, asked)
+        except SchemaNotFound:
+            return None  # the name may be of a version that is newer than the index
+        if moment is None or moment.ground.compiled.name != overlay.named:
+            return None
+        return moment
 
     async def of(self, store: str, asked: Object) -> Moment | None:
         """A moment for a check of `asked` by `minimize_latency`; None if choosing takes more.

@@ -11,14 +11,16 @@ import pytest
 from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
 from engine.engine import Engine
-from engine.requests import Check, WriteRequest
+from engine.errors import UnknownSchema
+from engine.requests import Check, Overlay, WriteRequest
 from engine.store.memory import MemoryStorage
-from engine.store.protocol import Update, UpdateOp, WriteCommand, WriteOutcome
+from engine.store.protocol import SchemaCommand, Update, UpdateOp, WriteCommand, WriteOutcome
 from engine.tuples import parse_object, parse_subject, parse_tuple
 from tests.index.indexed import NearStorage
 
 SCHEMA = "definition user {} definition document { relation viewer: user }"
 STORE = "acme"
+UNUSED = "definition group {}"
 
 
 class Lagging(NearStorage):
@@ -54,6 +56,13 @@ class Nodes:
         asked = Check(parse_object(item), "viewer", parse_subject(subject))
         answer = await self.checking.check(STORE, asked)
         return answer.decision.allowed, answer.zookie
+
+    async def named(self, item: str, name: str | None) -> tuple[bool, str, str]:
+        """What a check by the version of a name says, the name it tells, and its zookie."""
+        asked = Check(parse_object(item), "viewer", parse_subject("user:ann"))
+        overlay = None if name is None else Overlay(named=name)
+        answer = await self.checking.check(STORE, asked, overlay=overlay)
+        return answer.decision.allowed, answer.schema_name, answer.zookie
 
     async def settle(self) -> str:
         """Have the index level since this node saw the record of writes; the zookie it is at."""
@@ -123,3 +132,24 @@ async def test_a_record_that_was_lost_is_not_believed(nodes: Nodes) -> None:
         assert nodes.writing.freshness.announcer is not None
         await nodes.writing.freshness.announcer.forget((await nodes.storage.get_store(STORE)).id)
         assert await nodes.check(f"document:{turn}") == (True, after)
+
+
+async def test_checks_by_the_name_of_a_schema_are_by_that_schema(nodes: Nodes) -> None:
+    stranger = "definition robot {} definition document { relation viewer: robot }"
+    await nodes.writing.write_schema(STORE, SCHEMA, name="users")
+    await nodes.write("document:1#viewer@user:ann")
+    # Nothing but this version follows the tuple: `Engine.write_schema` would not orphan it.
+    record = await nodes.storage.get_store(STORE)
+    now = record.created_at
+    command = SchemaCommand(f"{SCHEMA}\n{UNUSED}", "zed", None, (), now, name="newer")
+    await nodes.storage.put_schema(record.id, command)
+    command = SchemaCommand(stranger + " definition user {}", "zed", None, (), now, name="robots")
+    await nodes.storage.put_schema(record.id, command)
+    at = await nodes.settle()
+    for _ in range(2):
+        assert await nodes.named("document:1", None) == (False, "robots", at)
+        assert await nodes.named("document:1", "robots") == (False, "robots", at)
+        assert await nodes.named("document:1", "users") == (True, "users", at)
+        assert await nodes.named("document:1", "newer") == (True, "newer", at)
+    with pytest.raises(UnknownSchema):
+        await nodes.named("document:1", "none")
