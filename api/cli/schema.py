@@ -11,6 +11,15 @@ import typer
 from api.cli.client import JsonObject, Server
 from api.cli.failure import ExitCode, Failure
 from api.cli.filters import json_option
+from api.cli.models import (
+    DSL_FILE,
+    Form,
+    as_json,
+    checked,
+    converted,
+    other_form,
+    tidy_model,
+)
 from api.cli.options import LOCAL, Options, Run, command
 from api.cli.schema_files import (
     SchemaProblemsError,
@@ -23,7 +32,7 @@ from api.cli.schema_files import (
 )
 from api.cli.tuple_files import STANDARD
 from api.cli.update import MetadataOption, once
-from schema import diff_schemas, format_text, lint_schema
+from schema import diff_schemas, format_text
 from schema.errors import SchemaError
 from schema.model import Schema
 
@@ -56,9 +65,8 @@ def check(
 
 def _check_file(run: Run, path: str) -> JsonObject:
     try:
-        loaded = load(path)
-        found = compiled(loaded)
-        warnings = lint_schema(loaded.text)
+        loaded = load(path, models=True)
+        found, warnings = checked(loaded)
     except SchemaProblemsError as error:
         if not run.output.as_json:
             run.output.line(error.render())
@@ -89,7 +97,7 @@ def fmt(
     for path in files:
         text = read_text(path)
         try:
-            tidy = format_text(text)
+            tidy = tidy_model(path, text) if path.endswith(DSL_FILE) else format_text(text)
         except SchemaError as error:
             raise SchemaProblemsError(path, error.problems, text).as_failure() from None
         if tidy != text:
@@ -104,6 +112,37 @@ def fmt(
         for path in changed:
             run.output.line(f"{'formatted' if write_back else 'would format'} {path}")
     if check_only and changed:
+        raise typer.Exit(ExitCode.NO)
+
+
+@app.command()
+@command(shared=LOCAL)
+def convert(
+    run: Run,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A .zed, .fga or .json file, or an fga.mod.")
+    ],
+    *,
+    to: Annotated[
+        Form | None, typer.Option("--to", help="What to say it in; else in the other language.")
+    ] = None,
+    fail_on_warn: Annotated[
+        bool, typer.Option("--fail-on-warn", help="Exit with 1 if something does not carry over.")
+    ] = False,
+) -> None:
+    """Say a schema in OpenFGA's language, or a model of OpenFGA in `.zed`; prints it."""
+    try:
+        loaded = load(file, models=True)
+        made = converted(loaded, to or other_form(loaded))
+    except SchemaProblemsError as error:
+        raise error.as_failure() from None
+    if run.output.as_json:
+        run.output.json(as_json(made))
+    else:
+        for note in made.notes:
+            run.output.note(f"{note.effect}: {note}", style="yellow")
+        run.output.raw(made.text)
+    if fail_on_warn and made.notes:
         raise typer.Exit(ExitCode.NO)
 
 
@@ -134,7 +173,7 @@ def diff(
 def _schema_of(options: Options, where: str) -> Schema:
     try:
         if where != SERVER:
-            return compiled(load(where))
+            return compiled(load(where, models=True))
         with Server(options) as server:
             answer = server.call("GET", server.store_path("/schema"))
         return compiled(SchemaText(str(answer["schema"]), SERVER))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +16,25 @@ from engine.errors import SchemaRefused
 from engine.schemas import compile_schema
 from schema import flatten_imports
 from schema.errors import Problem, SchemaError
+from schema.fga.dsl.problems import DslError
+from schema.fga.encode import encode_model
+from schema.fga.manifest import read_manifest
+from schema.fga.modules import ModuleFile, combine
 from schema.model import Schema
+from schema.problems import MAX_PROBLEMS
+
+FGA = "fga"
+MANIFEST = ".mod"
+MODEL_FILES = (".fga", ".json", MANIFEST)
+"""How the names of files end that hold models of OpenFGA."""
 
 
 class SchemaText(NamedTuple):
-    """The text that a server would be sent, and what to call it in messages."""
+    """The text that a server would be sent, what to call it in messages, and its language."""
 
     text: str
     source: str
+    language: str = "zed"
 
 
 class SchemaProblemsError(Exception):
@@ -58,13 +70,21 @@ def read_text(path: str) -> str:
         raise Failure(f"{path}:{line}: not UTF-8") from None
 
 
-def load(path: str) -> SchemaText:
+def load(path: str, *, models: bool = False) -> SchemaText:
     """The schema of a file with its imports in their place.
 
-    Raises SchemaProblemsError, Failure and OSError.
+    Only with `models` may it be one of OpenFGA's: a `.fga` or `.json` file, or an `fga.mod` with
+    its modules. Raises SchemaProblemsError, Failure and OSError.
     """
     if path == STANDARD:
         return SchemaText(read_text(path), "standard input")
+    if Path(path).suffix in MODEL_FILES:
+        if models:
+            return load_model(path)
+        raise Failure(
+            f"{path} is a model of OpenFGA",
+            hint="say it in the `.zed` language with `stonetown schema convert`",
+        )
     folder, read = Path(path).parent, 0
     original = read_text(path)
 
@@ -86,10 +106,41 @@ def load(path: str) -> SchemaText:
     return SchemaText(original, path) if read == 1 else SchemaText(joined, f"{path} with imports")
 
 
+def load_model(path: str) -> SchemaText:
+    """An OpenFGA model: as the file has it, or in JSON if it is put together from modules.
+
+    Raises SchemaProblemsError, Failure and OSError.
+    """
+    text = read_text(path)
+    if Path(path).suffix != MANIFEST:
+        return SchemaText(text, path, FGA)
+    folder = Path(path).parent
+    try:
+        manifest = read_manifest(text)
+    except DslError as error:
+        problems = [item.as_problem(text) for item in error.problems[:MAX_PROBLEMS]]
+        raise SchemaProblemsError(path, problems, text) from None
+    names = [item.value for item in manifest.contents]
+    files = [ModuleFile(name, read_text(str(folder / name))) for name in names]
+    try:
+        model = combine(files, manifest.schema.value)
+    except DslError as error:
+        texts = {file.name: file.text for file in files}
+        problems = [
+            replace(
+                item.as_problem(texts.get(item.file, "")),
+                source=str(folder / item.file) if item.file else "",
+            )
+            for item in error.problems[:MAX_PROBLEMS]
+        ]
+        raise SchemaProblemsError(path, problems, "") from None
+    return SchemaText(json.dumps(encode_model(model)), path, FGA)
+
+
 def compiled(loaded: SchemaText) -> Schema:
     """The schema, caveats compiled too. Raises SchemaProblemsError."""
     try:
-        return compile_schema(loaded.text).schema
+        return compile_schema(loaded.text, loaded.language).schema
     except SchemaRefused as error:
         problems = error.extra["problems"]
         raise SchemaProblemsError(loaded.source, problems, loaded.text) from None

@@ -8,6 +8,7 @@ relations and allows for permissions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -21,9 +22,11 @@ from schema.model import Caveat, ObjectType, Permission, Relation, Schema
 from schema.rewrite import Computed, Exclusion, Intersection, Rewrite, This, Union
 from schema.zed.language import parse_zed
 from schema.zed.print import print_schema
+from schema.zed.syntax import KEYWORDS
 
 Moves = Mapping[tuple[str, str], str]
 """By object type and relation: the relation that its tuples are written to instead."""
+_NAME = re.compile(r"[a-z][a-z0-9_]*(?:/[a-z][a-z0-9_]*)*")
 STRICT = (
     "without a parameter, a condition of OpenFGA is an error; a caveat is decided where its "
     "expression does without it, and conditional where it does not"
@@ -58,7 +61,9 @@ def to_zed(model: AuthorizationModel) -> ZedConversion:
         message = f"its tuples are those of `{type_name}#{direct}`"
         notes.add(Effect.CHANGED, f"{type_name}#{relation}", message)
     caveats = {name: _caveat(caveat, notes) for name, caveat in whole.caveats.items()}
+    _check_names(whole, notes)
     schema = Schema(MappingProxyType(types), MappingProxyType(caveats))
+    notes.settled()
     text = _text(schema, notes)
     return ZedConversion(schema, text, MappingProxyType(moves), notes.settled())
 
@@ -124,6 +129,13 @@ def _caveat(caveat: Caveat, notes: Notes) -> Caveat:
     if not caveat.parameters:
         notes.add(Effect.REFUSED, caveat.name, "a caveat needs a parameter")
     return replace(caveat, strict=False)
+
+
+def _check_names(schema: Schema, notes: Notes) -> None:
+    for kind in schema.object_types.values():
+        for where, name in ((kind.name, kind.name), *((f"{kind.name}#{n}", n) for n in kind.names)):
+            if name in KEYWORDS or not _NAME.fullmatch(name):
+                notes.add(Effect.REFUSED, where, f"`{name}` cannot be a name in `.zed`")
 
 
 def _text(schema: Schema, notes: Notes) -> str:
