@@ -109,7 +109,8 @@ class Objects:
         ]
         position = listing.position if await listing.more() else None
         cursor = None if position is None else await self._pages.seal(page, position)
-        return ObjectsAnswer(found, cursor, (*gaps, *listing.told_stop()), page.zookie)
+        name = page.ground.compiled.name
+        return ObjectsAnswer(found, cursor, (*gaps, *listing.told_stop()), page.zookie, name)
 
 
 def _arguments(asked: LookupObjects) -> Part:

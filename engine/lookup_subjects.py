@@ -142,7 +142,8 @@ class Subjects:
             reached = (id_,)
         following = reached if more or look.interrupted else None
         cursor = None if following is None else await self._pages.seal(page, following)
-        return SubjectsAnswer(tuple(found), cursor, look.told_gaps(), page.zookie), following
+        told = (tuple(found), cursor, look.told_gaps(), page.zookie, page.ground.compiled.name)
+        return SubjectsAnswer(*told), following
 
 
 def _arguments(asked: LookupSubjects) -> Part:

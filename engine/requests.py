@@ -309,6 +309,7 @@ class SubjectsAnswer:
     cursor: str | None
     gaps: tuple[Gap, ...]
     zookie: str
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +375,7 @@ class ObjectsAnswer:
     cursor: str | None
     gaps: tuple[Gap, ...]
     zookie: str
+    schema_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

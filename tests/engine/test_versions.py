@@ -21,6 +21,7 @@ from engine.requests import (
     FULLY_CONSISTENT,
     AtExactSnapshot,
     LookupObjects,
+    LookupSubjects,
     Overlay,
     SchemaWritten,
     WriteRequest,
@@ -138,6 +139,14 @@ async def test_an_answer_names_its_version(store: Store) -> None:
         batch = await engine.check_batch(store.name, [check], *how, overlay=overlay)
         tree = await engine.expand(store.name, check.object, "viewer", *how, overlay=overlay)
         assert {checked.schema_name, batch.schema_name, tree.schema_name} == {wanted}
+        way = Way(consistency=FULLY_CONSISTENT, overlay=overlay)
+        objects = LookupObjects(["document"], "viewer", check.subject)
+        subjects = LookupSubjects(check.object, "viewer", "user")
+        lists = (
+            await engine.lookup_objects(store.name, objects, way),
+            await engine.lookup_subjects(store.name, subjects, way),
+        )
+        assert {page.schema_name for page in lists} == {wanted}
     written = await engine.write(store.name, WriteRequest(touch(VIEWER)))
     assert written.schema_name == "B"
     written = await engine.write(store.name, WriteRequest(touch(VIEWER), schema_name="A"))
