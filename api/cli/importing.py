@@ -15,6 +15,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import Progress
+from typer.core import TyperGroup
 
 from api.cli.checkpoint import Checkpoint
 from api.cli.client import Server
@@ -29,6 +30,16 @@ class Op(StrEnum):
 
     TOUCH = "touch"
     CREATE = "create"
+
+
+class FileUnlessNamed(TyperGroup):
+    """The commands under `import`, of which `file` need not be named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `file` first unless a command stands there, or help alone is asked for."""
+        if args and args[0] not in self.commands and args != ["--help"]:
+            args = ["file", *args]
+        return super().parse_args(ctx, args)
 
 
 _ATTEMPTS = 5

@@ -12,7 +12,8 @@ from api.cli.diff import diff
 from api.cli.exporting import export
 from api.cli.history import history
 from api.cli.impact import gate, impact, schema_impact
-from api.cli.importing import import_
+from api.cli.importing import FileUnlessNamed, import_
+from api.cli.openfga_import import import_openfga
 from api.cli.options import LOCAL, Run, command, root
 from api.cli.serve import serve
 from api.cli.validate import validate
@@ -62,7 +63,10 @@ app.command(rich_help_panel=_DATA)(impact)
 schema.app.command("impact")(schema_impact)
 schema.app.command()(gate)
 app.command(rich_help_panel=_DATA)(watch)
-app.command("import", rich_help_panel=_FILES)(import_)
+imports = typer.Typer(cls=FileUnlessNamed, help="Write tuples: of a file, or of another server.")
+imports.command("file")(import_)
+imports.command("openfga")(import_openfga)
+app.add_typer(imports, name="import", rich_help_panel=_FILES)
 app.command(rich_help_panel=_FILES)(export)
 app.command(rich_help_panel=_FILES)(validate)
 app.command(rich_help_panel=_FILES)(verify)

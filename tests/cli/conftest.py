@@ -36,6 +36,20 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def other_url() -> Iterator[str]:
+    """Another server without keys."""
+    with _server() as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_url() -> Iterator[str]:
+    """A server of this test alone."""
+    with _server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def keyed_url() -> Iterator[str]:
     """A server with the keys `reader` and `boss`."""
     with _server(KEYS) as url:
