@@ -31,6 +31,9 @@ DEFAULT_STORE = "default"
 # Longer than the idle time of common load balancers (60 s), so that they are the ones that close.
 KEEP_ALIVE_SECONDS = 75
 # How long a worker that is replaced waits for connections on which nothing is asked.
+_GARBAGE = 20_000
+"""Objects made and not gone after which the collector looks for cycles: a large request makes very
+many that live as long as it."""
 DRAIN_SECONDS = 5.0
 FOR_EVER = timedelta(days=365_000)
 
@@ -89,6 +92,7 @@ async def serve_app(
     # What is here by now stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -51,7 +51,7 @@ from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, Tu
 from engine.tuples import Object, RelationTuple
 from engine.versions import Versions, check_name
 from engine.write import check_count, check_filter
-from engine.writing import Writing
+from engine.writing import Turn, Writing, at_once
 from engine.zookie import encode
 
 
@@ -180,10 +180,14 @@ class Engine(Accesses, Documents):
         record = await self.freshness.store(store)
         return await self._writing.write(record, request, self.limits.updates)
 
-    async def import_batch(self, store: str, request: WriteRequest) -> WriteAnswer:
-        """As `write`, for the larger batches of an import."""
+    async def import_batch(
+        self, store: str, request: WriteRequest, *, after: Turn = at_once
+    ) -> WriteAnswer:
+        """As `write`, for the larger batches of an import. It is validated at once, and written
+        when `after` returns: until then the batch before it may be under way. Raises what `after`
+        raises."""
         record = await self.freshness.store(store)
-        return await self._writing.write(record, request, self.limits.import_batch)
+        return await self._writing.write(record, request, self.limits.import_batch, after)
 
     @by_name
     async def delete(self, store: str, request: DeleteRequest) -> DeleteAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,13 @@ from engine.zookie import encode
 
 _SCHEMA_RETRIES = 5
 
+Turn = Callable[[], Awaitable[None]]
+"""Returns when it is one's turn; raises when it will not be."""
+
+
+async def at_once() -> None:
+    """It is one's turn."""
+
 
 class Writing:
     """The writes of one engine. What they raise, `engine.engine.Engine` documents."""
@@ -57,12 +64,17 @@ class Writing:
         self._limits = limits
         self._clock = clock
 
-    async def write(self, record: StoreRecord, request: WriteRequest, maximum: int) -> WriteAnswer:
-        """Apply up to `maximum` updates as one revision."""
+    async def write(
+        self, record: StoreRecord, request: WriteRequest, maximum: int, after: Turn = at_once
+    ) -> WriteAnswer:
+        """Apply up to `maximum` updates as one revision, once they are valid and `after` lets
+        them be written."""
         check_preconditions(request.preconditions, self._limits)
         metadata = checked_metadata(request.metadata, self._limits)
-        apply = self._apply_named if request.schema_name else self._apply
-        outcome, name = await apply(record, request, metadata, maximum)
+        if request.schema_name:
+            outcome, name = await self._apply_named(record, request, metadata, maximum)
+        else:
+            outcome, name = await self._apply(record, request, metadata, maximum, after)
         touched = {update.tuple.object for update in request.updates}
         await self._freshness.published(outcome.snapshot, touched)
         return WriteAnswer(encode(outcome.snapshot), tuple(outcome.results), name)
@@ -94,7 +106,12 @@ class Writing:
         )
 
     async def _apply(
-        self, record: StoreRecord, request: WriteRequest, metadata: str, maximum: int
+        self,
+        record: StoreRecord,
+        request: WriteRequest,
+        metadata: str,
+        maximum: int,
+        after: Turn,
     ) -> tuple[WriteOutcome, str]:
         """Validate against the current schema and write; again if the schema moved meanwhile.
 
@@ -117,6 +134,7 @@ class Writing:
                 ).snapshot
                 newest = True
                 continue
+            await after()
             command = self._command(request, updates, snapshot.schema_version, metadata)
             try:
                 return await self._storage.write(record.id, command), compiled.name

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
@@ -32,7 +33,7 @@ from rich.table import Table
 from api.servers.postgres import PrivatePostgres
 from api.servers.process import processes_in
 from engine.engine import Engine
-from engine.requests import WriteRequest
+from engine.requests import WriteAnswer, WriteRequest
 from engine.store.postgres.migrate import migrate
 from engine.store.postgres.storage import PostgresStorage
 from engine.store.protocol import Update, UpdateOp
@@ -150,9 +151,20 @@ async def import_all(engine: Engine, drive: Drive, clocks: Clocks) -> Figure:
         batches.append([Update(UpdateOp.TOUCH, item) for item in batch])
     total = sum(map(len, batches))
     with _imported("engine: tuple imported", total, clocks) as figures:
+        before: asyncio.Task[WriteAnswer] | None = None
         for updates in batches:
-            await engine.import_batch(NAME, WriteRequest(updates))
+            # As over HTTP: one batch is validated while the one before it is written.
+            request, turn = WriteRequest(updates), partial(_written, before)
+            task = asyncio.create_task(engine.import_batch(NAME, request, after=turn))
+            await _written(before)
+            before = task
+        await _written(before)
     return figures[0]
+
+
+async def _written(batch: asyncio.Task[WriteAnswer] | None) -> None:
+    if batch is not None:
+        await batch
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from engine.requests import MINIMIZE_LATENCY, BatchAnswer, Check, CheckAnswer, C
 from engine.store.protocol import Update, UpdateOp
 from engine.tuples import (
     Object,
+    RelationTuple,
     Subject,
     make_tuple,
     parse_object,
@@ -40,7 +41,9 @@ UPDATE_OPS = {op.value: op for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.
 _Consistency: TypeAlias = str | dict[str, str] | UnsetType
 
 # A part of what `engine.tuples` takes, which it splits at the same place.
-_OBJECT = re.compile(r"([A-Za-z0-9_/]{1,64}):([A-Za-z0-9_/|=+.@-]{1,256})", re.ASCII)
+_ID = r"([A-Za-z0-9_/]{1,64}):([A-Za-z0-9_/|=+.@-]{1,256})"
+_OBJECT = re.compile(_ID, re.ASCII)
+_SUBJECT = re.compile(rf"{_ID}(?:#([A-Za-z0-9_]{{1,64}}))?", re.ASCII)
 
 
 class _Item(Struct, forbid_unknown_fields=True, gc=False):
@@ -67,6 +70,7 @@ class _Write(Struct, forbid_unknown_fields=True):
     updates: list[_Update]
 
 
+_LINE = msgspec.json.Decoder(_Item)
 _SINGLE = msgspec.json.Decoder(_Single)
 _BATCH = msgspec.json.Decoder(_Batch)
 _WRITE = msgspec.json.Decoder(_Write)
@@ -119,14 +123,30 @@ def plain_write(text: bytes) -> list[Update] | None:
                 made = parse_tuple(item)
             else:
                 strings += 3 + _ITEM_STRINGS
-                relation, subject = _relation(item.relation), parse_subject(item.subject)
-                made = make_tuple(_object(item.object), relation, subject)
+                made = _tuple(item)
             updates.append(Update(UPDATE_OPS[update.op], made))
         if text.count(b'"') != 2 * strings or b"\\" in text:
             return None
     except (msgspec.MsgspecError, EngineError, KeyError, UnicodeError):
         return None
     return updates
+
+
+def plain_tuple(line: bytes) -> RelationTuple | None:
+    """The tuple of one line of an import, None unless it is ordinary and has no caveat and no
+    end."""
+    if line.count(b'"') != 2 * _ITEM_STRINGS or b"\\" in line:
+        return None
+    try:
+        return _tuple(_LINE.decode(line))
+    except (msgspec.MsgspecError, EngineError, UnicodeError):
+        return None
+
+
+def _tuple(item: _Item) -> RelationTuple:
+    match = _SUBJECT.fullmatch(item.subject)
+    subject = Subject(*match.groups("")) if match else parse_subject(item.subject)
+    return make_tuple(_object(item.object), _relation(item.relation), subject)
 
 
 def _consistency(value: _Consistency) -> tuple[Consistency, int]:

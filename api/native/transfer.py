@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from api.asgi import Answer, read_chunks
 from api.calls import Call
@@ -29,32 +28,25 @@ from api.native.decode import (
     tuple_of_query,
 )
 from api.native.handlers import consistency_of
+from api.native.hot import plain_tuple
 from api.native.listing import body_of
 from api.native.overlay import overlay_of
 from api.streaming import Stream
-from engine.errors import EngineError, InvalidRequest, InvalidTuple
+from engine.errors import EngineError, InvalidRequest
 from engine.jsontext import parse_json
 from engine.requests import FULLY_CONSISTENT, MINIMIZE_LATENCY, ReadAnswer, WriteRequest
 from engine.store.protocol import TupleFilter, Update, UpdateOp
-from engine.tuples import RelationTuple, make_tuple, parse_object, parse_subject
+from engine.tuples import RelationTuple
 
 _NDJSON = re.compile(
     rb'application/(?:x-ndjson|jsonl|ndjson)(?:;\s*charset="?utf-8"?)?', re.IGNORECASE
 )
 _UPDATE = re.compile(r"updates\[(\d+)\]\.tuple(.*)", re.DOTALL)
 _YIELD_EVERY = 256
+_AHEAD = 2
+"""Batches under way: one is validated while the one before it is written."""
 
 
-class _Plain(msgspec.Struct, forbid_unknown_fields=True):
-    """A tuple without a caveat and without an end."""
-
-    object: str
-    relation: str
-    subject: str
-
-
-_PLAIN = msgspec.json.Decoder(_Plain)
-_PLAIN_QUOTES = 12
 EXPORT_FIELDS = ("filter", "after", "consistency", "overlay")
 
 
@@ -72,8 +64,8 @@ async def import_tuples(call: Call) -> Answer:
         )
     work = _Import(call, UpdateOp(op))
     try:
-        async for number, line in _lines(call):
-            await work.line(number, line)
+        async for number, lines in _lines(call):
+            await work.take(number, lines)
         await work.flush()
         await work.settle()
     except EngineError as error:
@@ -87,8 +79,8 @@ async def import_tuples(call: Call) -> Answer:
 
 
 class _Import:
-    """One import under way: the batch that is filling, the one before it, which is being written
-    meanwhile, and what was acknowledged."""
+    """One import under way: the batch that is filling, those before it, of which one is being
+    written meanwhile and one is being validated, and what was acknowledged."""
 
     def __init__(self, call: Call, op: UpdateOp) -> None:
         self._call = call
@@ -98,29 +90,33 @@ class _Import:
         self._batch: dict[Any, Update] = {}
         self._numbers: list[int] = []
         self._bytes = 0
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: list[asyncio.Task[None]] = []
+        self._most = call.settings.limit_import_batch
+        self._most_bytes = call.settings.max_import_batch
 
-    async def line(self, number: int, line: bytes) -> None:
-        """Take one line. Raises what is wrong with it, with its number."""
-        if number % _YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-        if not line.strip():
-            return
-        item = _plain_tuple(line) or self._tuple(number, line)
-        if item is None:
-            return
-        if item.identity in self._batch:
-            await self.flush()
-        self._batch[item.identity] = Update(self._op, item)
-        self._numbers.append(number)
-        self._bytes += len(line)
-        settings = self._call.settings
-        full = len(self._batch) >= settings.limit_import_batch
-        if full or self._bytes >= settings.max_import_batch:
-            await self.flush()
+    async def take(self, first: int, lines: Iterable[bytes]) -> None:
+        """Take lines, of which the first has the number `first`. Raises what is wrong with one,
+        with its number."""
+        batch, numbers = self._batch, self._numbers
+        for number, line in enumerate(lines, first):
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            item = plain_tuple(line) or self._tuple(number, line)
+            if item is None:
+                continue
+            identity = item.identity
+            if identity in batch:
+                await self.flush()
+            batch[identity] = Update(self._op, item)
+            numbers.append(number)
+            self._bytes += len(line)
+            if len(batch) >= self._most or self._bytes >= self._most_bytes:
+                await self.flush()
 
     def _tuple(self, number: int, line: bytes) -> RelationTuple | None:
-        """The tuple of a line; None for the last line of an export."""
+        """The tuple of a line; None for an empty one and for the last line of an export."""
+        if not line.strip():
+            return None
         problems = Problems()
         value = problems.attempt(parse_json, line, f"line {number}")
         if isinstance(value, dict) and ("complete" in value or "error" in value):
@@ -144,35 +140,49 @@ class _Import:
             )
 
     async def flush(self) -> None:
-        """Begin to write what is gathered, as one revision, once the batch before is written.
+        """Begin to write what is gathered, as one revision, when the batch before is written.
 
-        Raises what the engine refuses of that one, by line.
+        Raises what the engine refuses of the one before that, by line.
         """
-        await self.settle()
+        if len(self._writing) >= _AHEAD:
+            await self._first()
         if self._batch:
+            before = self._writing[-1] if self._writing else None
             batch = (list(self._batch.values()), list(self._numbers))
-            self._writing = asyncio.create_task(self._write(*batch))
+            self._writing.append(asyncio.create_task(self._write(*batch, before)))
             self._batch.clear()
             self._numbers.clear()
             self._bytes = 0
 
     async def settle(self) -> None:
-        """Wait until the batch under way is written. Raises what the engine refuses, by line."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await writing
+        """Wait until the batches under way are written. Raises what the engine refuses, by line."""
+        while self._writing:
+            await self._first()
+
+    async def _first(self) -> None:
+        """Wait until the first of the batches under way is written."""
+        try:
+            await self._writing.pop(0)
+        except BaseException:
+            self.abandon()
+            raise
 
     def abandon(self) -> None:
-        """Wait no longer for a batch under way: whoever sent it is gone."""
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing.add_done_callback(_retrieve)
+        """Wait no longer for the batches under way: whoever sent them is gone, or the one before
+        them is not written."""
+        while self._writing:
+            writing = self._writing.pop()
+            writing.cancel()
+            writing.add_done_callback(_retrieve)
 
-    async def _write(self, updates: list[Update], numbers: list[int]) -> None:
+    async def _write(
+        self, updates: list[Update], numbers: list[int], before: asyncio.Task[None] | None
+    ) -> None:
         request = WriteRequest(updates, actor=self._call.principal.name)
+        engine, store = self._call.engine, self._call.store
         try:
             async with asyncio.timeout(self._call.settings.import_deadline):
-                answer = await self._call.engine.import_batch(self._call.store, request)
+                answer = await engine.import_batch(store, request, after=partial(_well, before))
         except TimeoutError:
             error = WriteDeadlinePassed("a batch took longer than the deadline")
             self.account(error)
@@ -201,6 +211,14 @@ class _Import:
         return {"imported": self._imported, "zookie": self._zookie}
 
 
+async def _well(before: asyncio.Task[None] | None) -> None:
+    """Return when the batch before is written; wait to be abandoned if it is not."""
+    if before is not None:
+        await asyncio.wait([before])
+        if before.cancelled() or before.exception() is not None:
+            await asyncio.get_running_loop().create_future()
+
+
 def _retrieve(task: asyncio.Task[None]) -> None:
     """Ask for an error that nobody waits for any more."""
     if not task.cancelled():
@@ -216,36 +234,23 @@ def _place(error: EngineError, numbers: list[int]) -> None:
         error.field = f"line {number}{match[2]}"
 
 
-def _plain_tuple(line: bytes) -> RelationTuple | None:
-    """The tuple of an ordinary line, at several times the speed; None for any other line.
-
-    Ordinary means: these three members and no others, without escapes. The fast parser reads over
-    a member that stands twice, but then the line has more than twelve quotes.
-    """
-    if b"\\" in line or line.count(b'"') != _PLAIN_QUOTES:
-        return None
-    try:
-        plain = _PLAIN.decode(line)
-        object_, subject = parse_object(plain.object), parse_subject(plain.subject)
-        return make_tuple(object_, plain.relation, subject)
-    except (msgspec.MsgspecError, UnicodeError, InvalidTuple):
-        return None
-
-
-async def _lines(call: Call) -> AsyncIterator[tuple[int, bytes]]:
-    """The lines of the body with their numbers. Raises BodyTooLarge for one that is too long."""
+async def _lines(call: Call) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """The lines of the body as they come, with the number of the first. Raises BodyTooLarge for
+    one that is too long."""
     longest = call.settings.max_import_line
-    number, rest = 0, b""
+    number, rest = 1, b""
     async for chunk in read_chunks(call.receive, call.settings.read_timeout):
-        pieces = (rest + chunk).split(b"\n")
-        rest = pieces.pop()
-        for piece in pieces:
-            number += 1
-            _check_line(piece, number, longest)
-            yield number, piece
-        _check_line(rest, number + 1, longest)
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        for at, line in enumerate(lines, number):
+            if len(line) > longest:
+                yield number, lines[: at - number]
+            _check_line(line, at, longest)
+        yield number, lines
+        number += len(lines)
+        _check_line(rest, number, longest)
     if rest:
-        yield number + 1, rest
+        yield number, [rest]
 
 
 def _check_line(line: bytes, number: int, longest: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.native.decode import Problems, decode_tuple
-from api.native.transfer import _plain_tuple
+from api.native.hot import plain_tuple
 from engine.jsontext import parse_json
 from tests.api.serving import NDJSON, STORE, PausingStorage, Served, serving
 
@@ -243,7 +243,7 @@ def test_the_short_way_of_a_line_is_that_of_any_line(text: str) -> None:
     problems = Problems()
     value = problems.attempt(parse_json, text.encode(), "line 1")
     expected = None if problems.found else decode_tuple(value, "line 1", problems)
-    short = _plain_tuple(text.encode())
+    short = plain_tuple(text.encode())
     assert short in (expected, None)
     if text.startswith(('{"object":"document:1","relation":"viewer","subject"', '{ "subject"')):
         plain = (

@@ -18,6 +18,7 @@ from engine.store.protocol import (
     Snapshot,
     TupleFilter,
     Update,
+    UpdateOp,
     UpdateResult,
     WriteCommand,
     WriteOutcome,
@@ -82,6 +83,7 @@ class Ledger:
     def __init__(self, head: Snapshot) -> None:
         self._head = head
         self._changed: dict[Object, dict[tuple[str, Subject], Made | None]] = {}
+        self._unsorted: list[Made] = []
         self._kept: dict[str, tuple[bytes, Decided]] = {}
         self.revisions: list[WriteCommand] = []
         self.closed: list[Closed] = []
@@ -96,12 +98,15 @@ class Ledger:
         before = self._replay(command, stored)
         if before is not None:
             return before
+        self._sort()
         if command.schema_version not in (None, self._head.schema_version):
             raise SchemaMoved(self._head.schema_version)
         for index, (op, wanted) in enumerate(command.preconditions):
             matched = self._matches(wanted, command.now, stored.matched[index])
             if matched != (op is PreconditionOp.MUST_MATCH):
                 raise refusals.precondition_failed(op, index)
+        if not stored.living and not self._changed and _creates(command):
+            return self._created(command)
         rows = [
             self._row(update.tuple, stored.living.get(position))
             for position, update in enumerate(command.updates)
@@ -115,6 +120,24 @@ class Ledger:
             for update, row, result in zip(command.updates, rows, results, strict=True):
                 if result not in _UNCHANGING:
                     self._change(update.tuple, row, deleted=result is UpdateResult.DELETED)
+        return self._decided(command, results)
+
+    def _created(self, command: WriteCommand) -> Decided:
+        """A write of tuples none of which is stored, the first of the ledger: there may be very
+        many, as in an import."""
+        self.revisions.append(command)
+        revision = len(self.revisions)
+        self._unsorted = [Made(update.tuple, revision) for update in command.updates]
+        self.inserted += self._unsorted
+        return self._decided(command, (UpdateResult.CREATED,) * len(command.updates))
+
+    def _sort(self) -> None:
+        """Let the next write depend on what was created at once."""
+        for made in self._unsorted:
+            self._changed.setdefault(made.tuple.object, {})[made.tuple[1:3]] = made
+        self._unsorted = []
+
+    def _decided(self, command: WriteCommand, results: tuple[UpdateResult, ...]) -> Decided:
         decided = Decided(results, len(self.revisions))
         if command.idempotency is not None:
             self._kept[command.idempotency.key] = (command.idempotency.digest, decided)
@@ -177,6 +200,12 @@ class Ledger:
         self._changed.setdefault(wanted.object, {})[wanted[1:3]] = made
 
 
+def _creates(command: WriteCommand) -> bool:
+    updates = command.updates
+    return bool(updates) and all(op not in _DELETING for op, _ in updates)
+
+
+_DELETING = frozenset({UpdateOp.DELETE, UpdateOp.REMOVE})
 _UNCHANGING = frozenset({UpdateResult.UNCHANGED, UpdateResult.ABSENT})
 
 

@@ -66,6 +66,8 @@ class Revisions(NamedTuple):
     inserted: Sequence[tuple[RelationTuple, int, int]]
     schema_version: int
     schema_changed: bool = False
+    identities: Sequence[str] = ()
+    """Those of the rows to insert, packed, if they are at hand."""
 
 
 class Revision(NamedTuple):
@@ -200,12 +202,9 @@ async def take_revisions(
         [metadata for _, metadata in recorded],
         *packed_identities(gone for gone, _ in revisions.closed),
         packed(ended for _, ended in revisions.closed),
-        *packed_identities(inserted),
-        packed(made.caveat for made in inserted),
-        packed(made.context for made in inserted),
-        [made.expires_at for made in inserted],
-        packed(began for _, began, _ in revisions.inserted),
-        packed(ended for _, _, ended in revisions.inserted),
+        *(revisions.identities or packed_identities(inserted)),
+        *_conditions(inserted),
+        *_revisions(revisions.inserted),
     )
     _expect("revisions recorded", row["recorded"], len(recorded))
     _expect("rows closed", row["closed"], len(revisions.closed))
@@ -214,6 +213,28 @@ async def take_revisions(
         Snapshot(store_id, revision, stamp % (1 << 64), version, row["committed_at"])
         for revision, stamp in enumerate(stamps, row["before"] + 1)
     ]
+
+
+def _conditions(inserted: Sequence[RelationTuple]) -> tuple[str, str, list[datetime | None]]:
+    """The columns of caveats, contexts and expiries; empty where every row's is."""
+    conditional = any(made.caveat or made.context for made in inserted)
+    expires = any(made.expires_at is not None for made in inserted)
+    return (
+        packed(made.caveat for made in inserted) if conditional else packed(()),
+        packed(made.context for made in inserted) if conditional else packed(()),
+        [made.expires_at for made in inserted] if expires else [],
+    )
+
+
+def _revisions(inserted: Sequence[tuple[RelationTuple, int, int]]) -> tuple[str, str]:
+    """The columns of first and last revisions; empty if all rows begin with the next one and
+    live."""
+    if all(began == 1 and not ended for _, began, ended in inserted):
+        return packed(()), packed(())
+    return (
+        packed(began for _, began, _ in inserted),
+        packed(ended for _, _, ended in inserted),
+    )
 
 
 async def take_revision(

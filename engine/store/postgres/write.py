@@ -57,7 +57,8 @@ async def write(pool: Pool, store_id: str, commands: Sequence[WriteCommand]) -> 
 
     async def work(connection: asyncpg.Connection) -> list[Written]:
         head = await lock(connection, store_id)
-        stored = await _stored(connection, head, commands)
+        identities = packed_identities(one.tuple for each in commands for one in each.updates)
+        stored = await _stored(connection, head, commands, identities)
         ledger = Ledger(head)
         decided: list[Decided | WriteOutcome | EngineError | SchemaMoved] = []
         for command, found in zip(commands, stored, strict=True):
@@ -67,20 +68,28 @@ async def write(pool: Pool, store_id: str, commands: Sequence[WriteCommand]) -> 
                 break
             except (EngineError, SchemaMoved) as refused:
                 decided.append(refused)
-        return await _commit(connection, head, ledger, commands, decided)
+        # In the order of the updates: if there are as many, they are the same.
+        whole = len(commands) == 1 and len(ledger.inserted) == len(commands[0].updates)
+        return await _commit(
+            connection, head, ledger, commands, decided, identities if whole else ()
+        )
 
     return await pool.transact(work)
 
 
 async def _stored(
-    connection: asyncpg.Connection, head: Snapshot, commands: Sequence[WriteCommand]
+    connection: asyncpg.Connection,
+    head: Snapshot,
+    commands: Sequence[WriteCommand],
+    identities: Sequence[str],
 ) -> list[Stored]:
-    """What each write depends on, as it is at the head."""
+    """What each write depends on, as it is at the head; `identities` are those of all updates,
+    packed."""
     keys = {command.idempotency.key for command in commands if command.idempotency is not None}
     recalled = await recall_each(connection, head.store_id, list(keys))
     wanted = [(filter_, one.now) for one in commands for _, filter_ in one.preconditions]
     matched = iter(await matches(connection, head, wanted))
-    living = await _living(connection, head, commands)
+    living = await _living(connection, head, commands, identities)
     return [
         Stored(
             living[position],
@@ -92,7 +101,10 @@ async def _stored(
 
 
 async def _living(
-    connection: asyncpg.Connection, head: Snapshot, commands: Sequence[WriteCommand]
+    connection: asyncpg.Connection,
+    head: Snapshot,
+    commands: Sequence[WriteCommand],
+    identities: Sequence[str],
 ) -> list[dict[int, Living]]:
     """For each write the living rows by the position of the update that names them."""
     found: list[dict[int, Living]] = [{} for _ in commands]
@@ -102,7 +114,6 @@ async def _living(
         for position in range(len(command.updates))
     ]
     if places:
-        identities = packed_identities(one.tuple for each in commands for one in each.updates)
         answer = await connection.fetch(_LIVING, head.store_id, head.revision, *identities)
         for item, *row in answer:
             rows, position = places[item - 1]
@@ -116,6 +127,7 @@ async def _commit(
     ledger: Ledger,
     commands: Sequence[WriteCommand],
     decided: Sequence[Decided | WriteOutcome | EngineError | SchemaMoved],
+    identities: Sequence[str],
 ) -> list[Written]:
     """Write what the ledger holds, and keep the outcomes under their idempotency keys."""
     snapshots = [head]
@@ -125,6 +137,7 @@ async def _commit(
             ledger.closed,
             [(made.tuple, made.began, made.ended) for made in ledger.inserted],
             head.schema_version,
+            identities=identities,
         )
         snapshots += await take_revisions(connection, head.store_id, revisions)
     written: list[Written] = []

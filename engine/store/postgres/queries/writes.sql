@@ -159,7 +159,8 @@ FROM unnest($3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $
 --   revisions from the head. Closing goes through the conflict with the living row, because an
 --   UPDATE joined to a batch may be planned, while the table is new, as a walk of the whole store.
 --   It comes first because the count of closed rows is joined to every row inserted. A row that
---   was not there to close is not counted. Columns are packed, see rows.py.
+--   was not there to close is not counted. Columns are packed, see rows.py; those from caveat on
+--   may be empty if every row has the same: no caveat, no context, no expiry, the next revision.
 -- index: store_pkey, relation_tuple_identity
 WITH head AS (
     UPDATE store
@@ -204,8 +205,9 @@ WITH head AS (
         subject_type, subject_id, subject_relation, caveat, context, expires_at,
         created_revision, deleted_revision, created_at)
     SELECT $1, made.object_type, made.object_id, made.relation, made.subject_type,
-        made.subject_id, made.subject_relation, made.caveat, made.context, made.expires_at,
-        before + made.began, coalesce(before + nullif(made.ended, 0), 9223372036854775807),
+        made.subject_id, made.subject_relation, coalesce(made.caveat, ''),
+        coalesce(made.context, ''), made.expires_at, before + coalesce(made.began, 1),
+        coalesce(before + nullif(made.ended, 0), 9223372036854775807),
         committed_at
     FROM head, closed_count,
         unnest(
