@@ -13,7 +13,6 @@ from api.openfga.errors import Refused
 from api.openfga.fields import Message
 from api.openfga.ids import store_id
 from api.openfga.tuples import tuple_refused
-from engine.cache.shared import Lru
 from engine.decision import Decision
 from engine.errors import (
     EngineError,
@@ -26,7 +25,6 @@ from engine.errors import (
 from engine.requests import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
-    AtExactSnapshot,
     AtLeastAsFresh,
     Consistency,
     Overlay,
@@ -35,8 +33,6 @@ from engine.tuples import RelationTuple, Subject
 
 HIGHER = "HIGHER_CONSISTENCY"
 CONSISTENCY = ("UNSPECIFIED", "MINIMIZE_LATENCY", HIGHER)
-_models: Lru[str, str] = Lru(1024)
-"""The model in force by zookie: a zookie names one snapshot for ever."""
 INVALID_NAMES = ("validation_error", "validation_error")
 _PLACE = re.compile(r"(?:contextual_tuples|overlay\.add)\[(\d+)\]")
 
@@ -129,17 +125,6 @@ def tuples_of(call: Call, given: Message, name: str) -> tuple[RelationTuple, ...
             text = f"duplicate contextual tuple in request: {keys.shown_identity(item)}"
             raise Refused("duplicate_contextual_tuple", text)
     return tuple(found.values())
-
-
-async def model_name(call: Call, terms: Terms, zookie: str) -> str:
-    """The id of the model that decided at a snapshot."""
-    if terms.model or not zookie:
-        return terms.model
-    name = _models.used(zookie)
-    if name is None:
-        in_force = await call.engine.read_schema(call.store, AtExactSnapshot(zookie))
-        name = _models.put(zookie, in_force.name)
-    return name
 
 
 def conditional(outcome: Decision, told: str) -> Refused:

@@ -23,7 +23,6 @@ from api.openfga.asking import (
     Terms,
     conditional,
     contextual_of,
-    model_name,
     terms_of,
     tuples_of,
 )
@@ -54,6 +53,9 @@ class _Page(Protocol):
     @property
     def zookie(self) -> str: ...
 
+    @property
+    def schema_name(self) -> str: ...
+
 
 class _Question(NamedTuple):
     """A question for a list: how it is asked, and what it is about."""
@@ -63,13 +65,13 @@ class _Question(NamedTuple):
 
 
 P = TypeVar("P", bound=_Page)
-Entries = AsyncGenerator[tuple[str, list[Any]], None]
+Entries = AsyncGenerator[tuple[_Page, list[Any]], None]
 
 
 async def list_objects(call: Call) -> Answer:
     """`POST /list-objects`."""
     asked, question = decode_list_objects(call, await call.text())
-    return await _whole(call, question, "objects", _objects(call, asked, question))
+    return await _whole(call, "objects", _objects(call, asked, question))
 
 
 async def list_users(call: Call) -> Answer:
@@ -85,7 +87,7 @@ async def list_users(call: Call) -> Answer:
             if _allowed(found.decision, *shown, found.subject)
         ]
 
-    return await _whole(call, question, "users", _entries(call, pages, question, entries))
+    return await _whole(call, "users", _entries(call, pages, question, entries))
 
 
 async def streamed_list_objects(call: Call) -> None:
@@ -98,10 +100,9 @@ async def streamed_list_objects(call: Call) -> None:
     most = call.settings.openfga_max_results
     try:
         async with aclosing(_objects(call, asked, question)) as pages:
-            async for zookie, objects in pages:
+            async for page, objects in pages:
                 if not stream.started:
-                    model = await model_name(call, question.terms, zookie)
-                    await stream.start(headers(zookie, model)[1:])
+                    await stream.start(headers(page.zookie, page.schema_name)[1:])
                 room = objects[: most - found] if most else objects
                 if room:
                     await stream.send(_lines([{"result": {"object": one}} for one in room]))
@@ -125,17 +126,17 @@ def _cut(most: int) -> Refused:
     return Refused("exceeded_entity_limit", f"the list was cut after {most} entries")
 
 
-async def _whole(call: Call, question: _Question, name: str, pages: Entries) -> Answer:
+async def _whole(call: Call, name: str, pages: Entries) -> Answer:
     """The answer with all entries, or with as many as are configured."""
     found: list[Any] = []
-    zookie, most = "", call.settings.openfga_max_results
+    zookie, model = "", ""
+    most = call.settings.openfga_max_results
     async with aclosing(pages):
-        async for at, entries in pages:
-            zookie = at
+        async for page, entries in pages:
+            zookie, model = page.zookie, page.schema_name
             found += entries
             if most and len(found) > most:
                 break
-    model = await model_name(call, question.terms, zookie)
     told = answer({name: found[:most] if most else found}, zookie=zookie, model=model)
     cut = bool(most) and len(found) > most
     return told._replace(headers=(*told.headers, INCOMPLETE)) if cut else told
@@ -160,14 +161,14 @@ async def _entries(
     question: _Question,
     entries: Callable[[P], list[Any]],
 ) -> Entries:
-    """The entries of each page with its zookie. Raises Failure: a list is whole, or refused."""
+    """Each page with its entries. Raises Failure: a list is whole, or refused."""
     try:
         async with aclosing(pages):
             while (page := await _next(call, pages)) is not None:
                 for gap in page.gaps:
                     if not isinstance(gap.error, CycleThroughExclusion):  # that one is denied
                         raise gap.error
-                yield page.zookie, entries(page)
+                yield page, entries(page)
     except EngineError as error:
         raise question.terms.refusal(error, question.about, _NAMES) from None
 
