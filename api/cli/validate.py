@@ -19,11 +19,13 @@ def validate(
     run: Run,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Validation files (YAML) or schemas (`.zed`)."),
+        typer.Argument(
+            metavar="FILE...", help="Validation files, store files (`.fga.yaml`), or schemas."
+        ),
     ],
 ) -> None:
-    """Run the assertions of SpiceDB validation files, and compare the relations that they expect,
-    without a server.
+    """Run the assertions of SpiceDB validation files, compare the relations that they expect, and
+    run the tests of OpenFGA store files, without a server.
 
     Exits with 1 if an assertion fails, a relation differs, or a file is wrong.
     """
@@ -47,6 +49,8 @@ def _show(run: Run, report: Report) -> None:
         run.output.line(f"{place}: {problem.message}", style="red")
     for missed in report.missed:
         run.output.line(f"{report.path}:{missed.assertion.line}: {sentence(missed)}", style="red")
+    for item in report.unexpected:
+        run.output.line(f"{report.path}:{item.line}: {item.message}", style="red")
     _differences(run, report)
     if report.problems or report.schema_problems is not None:
         run.output.line(f"{report.path}: not run")
@@ -65,7 +69,7 @@ def _differences(run: Run, report: Report) -> None:
 
 
 def _counts(report: Report) -> str:
-    kept = report.assertions - len(report.missed)
+    kept = report.assertions - len(report.missed) - len(report.unexpected)
     told = f"{kept} of {report.assertions} assertions hold"
     if not report.relations:
         return told

@@ -10,7 +10,15 @@ from typing import Any
 
 from api.cli.expected_relations import Difference, Expectation, compare, parse
 from api.cli.membership import members_of
-from api.cli.schema_files import SchemaProblemsError, SchemaText, compiled, load
+from api.cli.schema_files import (
+    MODEL_FILES,
+    SchemaProblemsError,
+    SchemaText,
+    compiled,
+    load,
+)
+from api.cli.store_file import is_store_file
+from api.cli.store_tests import run_store_file
 from api.cli.validation_file import (
     CAVEATED,
     FALSE,
@@ -49,7 +57,8 @@ class Report:
     """What became of one file. It holds if there are no problems, no missed assertions, and no
     differences to the `relations` that it expects.
 
-    `schema_problems` are told apart because they have carets.
+    `schema_problems` are told apart because they have carets; `unexpected` are the questions of
+    a store file that came out otherwise.
     """
 
     path: Path
@@ -57,25 +66,31 @@ class Report:
     problems: list[FileProblem] = field(default_factory=list)
     schema_problems: SchemaProblemsError | None = None
     missed: list[Missed] = field(default_factory=list)
+    unexpected: list[FileProblem] = field(default_factory=list)
     relations: int = 0
     differences: list[Difference] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
         """Whether everything that was run came out as the file says."""
-        wrong = self.problems or self.missed or self.differences
+        wrong = self.problems or self.missed or self.unexpected or self.differences
         return not wrong and self.schema_problems is None
 
 
 async def run_file(path: Path) -> Report:
-    """Read a validation file, or check a schema file by its name's end, `.zed`.
+    """Read a validation file, a store file of OpenFGA, or check a schema by its name's end.
 
     Raises OSError for a file that cannot be read.
     """
     report = Report(path)
     try:
-        if path.suffix == ".zed":
-            compiled(load(str(path)))
+        if path.suffix in {".zed", *MODEL_FILES}:
+            compiled(load(str(path), models=True))
+            return report
+        if is_store_file(path):
+            outcome = await run_store_file(path)
+            report.assertions, report.unexpected = outcome.asked, outcome.failed
+            report.problems.extend(outcome.problems)
             return report
         told = read_validation_file(path)
         report.relations = len(told.expected)
@@ -236,7 +251,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "ok": report.holds,
         "assertions": report.assertions,
         "problems": problems,
-        "failures": [_missed(item) for item in report.missed],
+        "failures": [_missed(item) for item in report.missed]
+        + [{"line": item.line, "message": item.message} for item in report.unexpected],
         "relations": report.relations,
         "differences": [_difference(item) for item in report.differences],
     }
