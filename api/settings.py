@@ -198,6 +198,12 @@ class Settings(BaseSettings):
     limit_evaluation_nodes: Count = Field(
         default=_DEFAULTS.evaluation_nodes, description="Nodes that one evaluation may visit"
     )
+    limit_depth: int = Field(
+        default=_DEFAULTS.depth,
+        ge=0,
+        le=10_000,
+        description="Hop over usersets and arrows at which a check is an error; 0 for none",
+    )
     limit_expand_nodes: Count = Field(
         default=_DEFAULTS.expand_nodes, description="Nodes of one expand tree"
     )

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-from engine import asking, lists, tending, watch
+from engine import asking, depth, lists, tending, watch
 from engine.accesses import Accesses
 from engine.budget import Budget
 from engine.changelog import Changelog, Changes, ChangesPage
 from engine.consistency import Freshness, utcnow
 from engine.cursor import Cursors
 from engine.documents import Documents, check_title
-from engine.errors import InvalidRequest
+from engine.errors import EngineError, InvalidRequest
 from engine.expand import expand
 from engine.explain import Source, explain_each
 from engine.inflight import InFlight
@@ -250,7 +250,8 @@ class Engine(Accesses, Documents):
         InvalidContext, CycleThroughExclusion, and what choosing the snapshot and `Grounds.at`
         raise.
         """
-        if consistency is MINIMIZE_LATENCY and not check.explain:
+        deep = self.limits.depth
+        if consistency is MINIMIZE_LATENCY and not check.explain and not deep:
             budget = self._budget(deadline)
             moment = await self._moments.under(store, check.object, overlay)
             if moment is not None:
@@ -258,7 +259,13 @@ class Engine(Accesses, Documents):
                 return CheckAnswer(decision, moment.zookie, None, moment.ground.compiled.name)
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, (check.object,), *how)
-        decision = await self._in_flight.decide(ground, snapshot, check, budget)
+        if deep:
+            (result,) = await depth.answer(ground, (check,), budget, deep)
+            if isinstance(result, EngineError):
+                raise result
+            decision = result
+        else:
+            decision = await self._in_flight.decide(ground, snapshot, check, budget)
         zookie, name = encode(snapshot), ground.compiled.name
         if not check.explain:
             return CheckAnswer(decision, zookie, None, name)
@@ -285,7 +292,10 @@ class Engine(Accesses, Documents):
         check_count(explained, self.limits.explained_checks, "checks")
         how = (consistency, deadline, overlay)
         ground, snapshot, budget = await self._ground(store, objects, *how)
-        results = await asking.answer(ground, checks, budget, "checks")
+        if self.limits.depth:
+            results = await depth.answer(ground, checks, budget, self.limits.depth, "checks")
+        else:
+            results = await asking.answer(ground, checks, budget, "checks")
         source = Source(self.storage, snapshot)
         why = await explain_each(ground, checks, results, source, budget.deadline)
         return BatchAnswer(tuple(results), encode(snapshot), why, ground.compiled.name)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Counts are items, sizes are bytes of UTF-8, `deadline` is seconds."""
+    """Counts are items, sizes are bytes of UTF-8, `deadline` is seconds. `depth` is the hop at
+    which a check ends in an error (`engine.depth`), 0 for none."""
 
     updates: int = 1000
     preconditions: int = 1000
@@ -22,6 +23,7 @@ class Limits:
     schema_bytes: int = 4 * 1024 * 1024
     evaluation_reads: int = 200_000
     evaluation_nodes: int = 100_000
+    depth: int = 0
     deadline: float = 5.0
     expand_nodes: int = 10_000
     explain_seconds: float = 1.0
