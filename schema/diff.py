@@ -182,7 +182,7 @@ def _permission(object_type: str, old: Permission, new: Permission) -> Iterator[
 def _caveat(old: Caveat, new: Caveat) -> Iterator[SchemaChange]:
     if old.doc != new.doc:
         yield SchemaChange(ChangeKind.CAVEAT_DOC_CHANGED, caveat=old.name)
-    if old.expression != new.expression:
+    if (old.expression, old.strict) != (new.expression, new.strict):
         yield SchemaChange(ChangeKind.CAVEAT_EXPRESSION_CHANGED, caveat=old.name)
     for name in sorted({*old.parameters, *new.parameters}):
         before, after = old.parameters.get(name), new.parameters.get(name)

@@ -157,8 +157,8 @@ class _Check:
         match leaf:
             case This():
                 if not relation.restrictions:
-                    message = "assignable relation 'self' must have types"
-                    self._tell(Kind.MUST_HAVE_TYPE, message, "self", leaf.span, origin)
+                    message = "assignable relation '' must have types"
+                    self._tell(Kind.MUST_HAVE_TYPE, message, "", leaf.span, origin)
                 for item in relation.restrictions:
                     self._restriction(item, origin)
             case Computed(name) if name not in kind.relations:
