@@ -1,13 +1,19 @@
-"""Servers that speak OpenFGA: one on memory for each test, and one for all the published cases."""
+"""Servers that speak OpenFGA: one on memory for each test, and those that all published cases
+share: on memory, on a node's index, and on Postgres."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from engine.store.postgres import PostgresStorage
 from tests.api.serving import Served, serving
+from tests.conftest import database_dsn
+from tests.index.indexed import NearStorage
 from tests.openfga.client import Fga
 from tests.openfga.model import filled
 
@@ -26,7 +32,36 @@ async def fga(served: Served) -> Fga:
 
 
 @pytest.fixture(scope="session")
-async def openfga() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a server that many tests share, each in a store of its own."""
+async def on_memory() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server on memory."""
     async with serving() as server:
         yield server.http
+
+
+@pytest.fixture(scope="session")
+async def on_index() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server that reads an index."""
+    storage = NearStorage()
+    async with serving(storage) as server:
+        yield server.http
+        assert storage.served > storage.refused
+
+
+@pytest.fixture(scope="session")
+async def on_postgres(
+    postgres_dsn: str, database_template: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server on Postgres."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(f"CREATE DATABASE openfga TEMPLATE {database_template}")
+    await connection.close()
+    storage: Any = await PostgresStorage.connect(database_dsn(postgres_dsn, "openfga"))
+    async with serving(storage) as server:
+        yield server.http
+
+
+@pytest.fixture(params=["memory", "index", "postgres"])
+def openfga(request: pytest.FixtureRequest) -> httpx.AsyncClient:
+    """A client of each kind of server, which many tests share, each in a store of its own."""
+    found: httpx.AsyncClient = request.getfixturevalue(f"on_{request.param}")
+    return found
