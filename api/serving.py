@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import random
 import signal
@@ -16,6 +15,7 @@ from time import monotonic
 import structlog
 import uvicorn
 
+from api import memory
 from api.app import Application, create_app
 from api.indexing import local_indexes
 from api.protocol import BoundedHttp
@@ -31,9 +31,6 @@ DEFAULT_STORE = "default"
 # Longer than the idle time of common load balancers (60 s), so that they are the ones that close.
 KEEP_ALIVE_SECONDS = 75
 # How long a worker that is replaced waits for connections on which nothing is asked.
-_GARBAGE = 20_000
-"""Objects made and not gone after which the collector looks for cycles: a large request makes very
-many that live as long as it."""
 DRAIN_SECONDS = 5.0
 FOR_EVER = timedelta(days=365_000)
 
@@ -89,10 +86,7 @@ async def serve_app(
     connections come to an end first: somebody else must listen on the same socket."""
     server = _Server(_config(settings, app), app, ready)
     _stop_on_signals(server, drains=drains)
-    # What is here by now stays: the collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
+    memory.settle()
     try:
         await server.serve(sockets=[listener])
     finally:

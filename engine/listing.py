@@ -45,7 +45,8 @@ class Listing:
     """One question at one snapshot: its entries in order, as far as they are asked for.
 
     `position` is where the list goes on after what `next` has returned; `stopped` is the budget
-    that ended the list early, if one did. It begins with `at_once` candidates at a time, and
+    that ended the list early, if one did; `spoiled` says that there was an error among the
+    entries. It begins with `at_once` candidates at a time, and
     takes more and more as long as that is quick.
     """
 
@@ -80,12 +81,14 @@ class Listing:
         self._examined = page.position
         self._candidates: Candidates | None = None
         self._part = _NOTHING
-        self._ready: deque[Listed] = deque()
+        self._ready: list[Listed] = []
+        self._taken = 0
+        self.spoiled = False
 
     @property
     def size(self) -> int:
         """How many objects, candidates and scans are held in memory."""
-        size = len(self._part.ids) + len(self._ready)
+        size = len(self._part.ids) + len(self._ready) - self._taken
         if self._candidates is not None:
             size += self._candidates.size
         return size + (0 if self.reach is None else self.reach.size)
@@ -122,8 +125,9 @@ class Listing:
             if not await self._fill():
                 self.position = self._examined
                 return taken
-            ready = self._ready
-            taken += [ready.popleft() for _ in range(min(most - len(taken), len(ready)))]
+            end = self._taken + most - len(taken)
+            taken += self._ready[self._taken : end]
+            self._taken = min(end, len(self._ready))
         if taken:
             self.position = tuple(taken[-1].object)
         return taken
@@ -141,6 +145,9 @@ class Listing:
 
     async def _fill(self) -> bool:
         """Decide candidates until there is one to return. Whether there is."""
+        if self._taken < len(self._ready):
+            return True
+        self._ready, self._taken = [], 0
         while not self._ready and self.stopped is None:
             begun = perf_counter()
             try:
@@ -200,6 +207,7 @@ class Listing:
             self._examined = tuple(object_)
             if isinstance(result, EngineError):
                 self._ready.append(Spoiled(object_, result))
+                self.spoiled = True
             elif result.verdict is not Verdict.DENIED:
                 self._ready.append(FoundObject(object_, result))
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator
 from time import perf_counter
+from typing import cast
 
 from engine.decision import Verdict
 from engine.digest import Part, of_tuples
 from engine.jsontext import canonical_json
 from engine.kept import Kept, Key, key_of
-from engine.listing import Listing
+from engine.listing import Listing, Spoiled
 from engine.pages import Page, Pages, Way
 from engine.reach import Reach
 from engine.requests import FoundObject, Gap, LookupObjects, ObjectCount, ObjectsAnswer
@@ -103,10 +104,11 @@ class Objects:
 
     async def _page(self, page: Page, listing: Listing, size: int) -> ObjectsAnswer:
         items = await listing.take(size)
-        found = tuple(item for item in items if isinstance(item, FoundObject))
-        gaps = [
-            Gap(str(item.object), item.error) for item in items if not isinstance(item, FoundObject)
-        ]
+        gaps: list[Gap] = []
+        if listing.spoiled:
+            gaps = [Gap(str(item.object), item.error) for item in items if type(item) is Spoiled]
+            items = [item for item in items if type(item) is FoundObject]
+        found = cast("tuple[FoundObject, ...]", tuple(items))
         position = listing.position if await listing.more() else None
         cursor = None if position is None else await self._pages.seal(page, position)
         name = page.ground.compiled.name

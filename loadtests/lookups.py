@@ -23,6 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from api import memory
 from api.servers.postgres import PrivatePostgres
 from engine.engine import Engine
 from engine.limits import Limits
@@ -93,6 +94,7 @@ class Lists:
 
     async def measure(self, only: str = "") -> list[Figure]:
         """A figure for each way of each list that is chosen. Raises WrongAnswerError."""
+        memory.settle()
         ways = dict(zip(WAYS, (self._first_page, self._pages, self._stream), strict=True))
         return [
             await self._measure(question, name, way)

@@ -24,6 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from api import memory
 from engine import asking
 from engine.asking import Ground
 from engine.budget import Budget
@@ -191,6 +192,7 @@ async def run(directory: Path, tuples: int) -> dict[str, Any]:
             await on.built(SHAPES)
             before = anonymous_megabytes("self")
             asker = await Asker(on, DRIVE).begin()
+            memory.settle()
             checks = list(await measure(asker, asked))
             batched = await measure_batches(asker, tenants)
             of_shapes = await measure_shapes(await Asker(on, SHAPES).begin())
