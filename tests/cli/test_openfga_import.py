@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -219,7 +221,6 @@ def test_following_goes_on_until_it_is_interrupted(
         until = time.monotonic() + 60
         while target.tuples() != source.tuples() or target.models()[0]["id"] != newest:
             assert time.monotonic() < until
-            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
     assert not Path(state).exists()
@@ -234,9 +235,10 @@ def test_an_import_that_was_stopped_goes_on(
     arguments = ["import", "openfga", url, "--store", source.store, "--state", str(state)]
     with program.started(*arguments, "--json") as process:
         until = time.monotonic() + 60
-        while not state.exists() and process.poll() is None:
+        while not state.exists():
             assert time.monotonic() < until
-            time.sleep(0.005)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                pytest.fail(f"it ended with {process.wait(0.005)}")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     progress = json.loads(state.read_text())["progress"][source.store]
