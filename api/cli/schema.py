@@ -176,7 +176,7 @@ def _schema_of(options: Options, where: str) -> Schema:
             return compiled(load(where, models=True))
         with Server(options) as server:
             answer = server.call("GET", server.store_path("/schema"))
-        return compiled(SchemaText(str(answer["schema"]), SERVER))
+        return compiled(SchemaText(str(answer["schema"]), SERVER, str(answer["language"])))
     except SchemaProblemsError as error:
         raise error.as_failure() from None
 

@@ -17,7 +17,9 @@ from engine.schemas import compile_schema
 from schema import flatten_imports
 from schema.errors import Problem, SchemaError
 from schema.fga.dsl.problems import DslError
+from schema.fga.dsl.tokens import without_comments
 from schema.fga.encode import encode_model
+from schema.fga.language import is_json
 from schema.fga.manifest import read_manifest
 from schema.fga.modules import ModuleFile, combine
 from schema.model import Schema
@@ -77,7 +79,9 @@ def load(path: str, *, models: bool = False) -> SchemaText:
     its modules. Raises SchemaProblemsError, Failure and OSError.
     """
     if path == STANDARD:
-        return SchemaText(read_text(path), "standard input")
+        text = read_text(path)
+        language = FGA if models and _looks_like_model(text) else "zed"
+        return SchemaText(text, "standard input", language)
     if Path(path).suffix in MODEL_FILES:
         if models:
             return load_model(path)
@@ -104,6 +108,12 @@ def load(path: str, *, models: bool = False) -> SchemaText:
         raise SchemaProblemsError(path, problems, error.text) from None
     # A text of one file is sent as it stands, so that places in it are places in the file.
     return SchemaText(original, path) if read == 1 else SchemaText(joined, f"{path} with imports")
+
+
+def _looks_like_model(text: str) -> bool:
+    """Whether a text without a file's name is in OpenFGA's DSL or JSON: no `.zed` begins so."""
+    words = without_comments(text).split(maxsplit=1)
+    return is_json(text) or (bool(words) and words[0] in {"model", "module"})
 
 
 def load_model(path: str) -> SchemaText:

@@ -94,6 +94,12 @@ def test_check_reads_json_and_modules(file: Path, tmp_path: Path) -> None:
     assert (ended.code, "invalid schema" in ended.out) == (1, True)
 
 
+def test_a_model_may_come_from_standard_input() -> None:
+    assert offline.ok("schema", "check", "-", input_=f"# mine\n{MODEL}").out.startswith("-: 2 obj")
+    assert offline.ok("schema", "convert", "-", input_=MODEL).out == ZED
+    assert offline.ok("schema", "convert", "-", input_=ZED).out.startswith("model\n")
+
+
 def test_problems_of_modules_name_their_file(tmp_path: Path) -> None:
     wrong = MODULES["more/wiki.fga"].replace("or member", "or membr")
     manifest = modules(tmp_path, **{"more/wiki.fga": wrong})
