@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.errors import TABLE, Overloaded, Unauthorized
+from api.oidc.verifier import TokenFault, refused
 from api.openfga.errors import ABORTED, CODES, TOLD, Refused, render, wording
 from engine.errors import BudgetExceeded, EngineError, Unavailable
 from tests.conformance.data import ROOT
@@ -43,6 +44,13 @@ def test_the_status_follows_from_the_number(code: str, status: int) -> None:
 def test_some_errors_say_more() -> None:
     assert wording(Unauthorized("no")).code == "bearer_token_missing"
     assert wording(Unauthorized("no", presented=True)).code == "unauthenticated"
+    for fault, code in (
+        (TokenFault.AUDIENCE, "auth_failed_invalid_audience"),
+        (TokenFault.EXPIRED, "invalid_claims"),
+        (TokenFault.SIGNATURE, "auth_failed_invalid_bearer_token"),
+    ):
+        told = wording(refused(fault, "why"))
+        assert (told.code, told.status, told.message) == (code, 401, "why")
     assert wording(BudgetExceeded.of("milliseconds")).code == "throttled_timeout_error"
     assert wording(BudgetExceeded.of("reads")).code == "authorization_model_resolution_too_complex"
     assert (b"retry-after", b"1") in render(Unavailable("away"), "id").headers
