@@ -13,7 +13,6 @@ import msgspec
 
 from api import errors as http
 from api.errors import Failure, ProblemAnswer, Refusal
-from api.oidc.verifier import TokenFault
 from engine import errors as e
 from engine.errors import EngineError
 
@@ -166,25 +165,6 @@ TOLD: Mapping[type[EngineError], _Told] = {
 }
 
 
-_OF_TOKENS: Mapping[TokenFault, str] = {
-    TokenFault.AUDIENCE: "auth_failed_invalid_audience",
-    TokenFault.ISSUER: "auth_failed_invalid_issuer",
-    TokenFault.SUBJECT: "auth_failed_invalid_subject",
-    TokenFault.EXPIRED: "invalid_claims",
-    TokenFault.NOT_YET_VALID: "invalid_claims",
-    TokenFault.CLAIMS: "invalid_claims",
-}
-
-
-_OF_TOKENS = {
-    "audience": "auth_failed_invalid_audience",
-    "issuer": "auth_failed_invalid_issuer",
-    "subject": "auth_failed_invalid_subject",
-    "claims": "invalid_claims",
-}
-"""What `api.oidc.verifier.TokenFault` is called here, where it is not an invalid bearer token."""
-
-
 class Wording(NamedTuple):
     """An error as it is told: its code, its HTTP status, its message."""
 
@@ -199,23 +179,10 @@ def wording(error: Failure) -> Wording:
         return Wording(error.code, _status(error.code), error.message)
     if isinstance(error, e.BudgetExceeded) and error.extra.get("budget") == "milliseconds":
         error = http.DeadlinePassed(error.message)
-    if isinstance(error, http.Unauthorized):
-        return _unauthorized(error)
-    if isinstance(error, http.Unauthorized) and "why" in error.extra:
-        code = _OF_TOKENS.get(str(error.extra["why"]), "auth_failed_invalid_bearer_token")
-        return Wording(code, 401, error.message)
+    if isinstance(error, http.Unauthorized) and not error.extra.get("presented"):
+        return Wording("bearer_token_missing", 401, "missing bearer token")
     told = TOLD.get(type(error), _FAILED)
     return Wording(told.code, told.status or _status(told.code), told.text or _words(error))
-
-
-def _unauthorized(error: http.Unauthorized) -> Wording:
-    """Of keys nothing is told but that they are wrong, of tokens what is wrong with them."""
-    if not error.extra.get("presented"):
-        return Wording("bearer_token_missing", 401, "missing bearer token")
-    why = error.extra.get("why")
-    if why is None:
-        return Wording("unauthenticated", 401, "unauthenticated")
-    return Wording(_OF_TOKENS.get(why, "auth_failed_invalid_bearer_token"), 401, error.message)
 
 
 def render(error: Failure, _request_id: str) -> ProblemAnswer:

@@ -46,7 +46,7 @@ def test_some_errors_say_more() -> None:
     assert wording(Unauthorized("no", presented=True)).code == "unauthenticated"
     for fault, code in (
         (TokenFault.AUDIENCE, "auth_failed_invalid_audience"),
-        (TokenFault.EXPIRED, "invalid_claims"),
+        (TokenFault.CLAIMS, "invalid_claims"),
         (TokenFault.SIGNATURE, "auth_failed_invalid_bearer_token"),
     ):
         told = wording(refused(fault, "why"))
