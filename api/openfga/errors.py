@@ -165,6 +165,15 @@ TOLD: Mapping[type[EngineError], _Told] = {
 }
 
 
+_OF_TOKENS = {
+    "audience": "auth_failed_invalid_audience",
+    "issuer": "auth_failed_invalid_issuer",
+    "subject": "auth_failed_invalid_subject",
+    "claims": "invalid_claims",
+}
+"""What `api.oidc.verifier.TokenFault` is called here, where it is not an invalid bearer token."""
+
+
 class Wording(NamedTuple):
     """An error as it is told: its code, its HTTP status, its message."""
 
