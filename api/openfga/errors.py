@@ -190,6 +190,9 @@ def wording(error: Failure) -> Wording:
         error = http.DeadlinePassed(error.message)
     if isinstance(error, http.Unauthorized) and not error.extra.get("presented"):
         return Wording("bearer_token_missing", 401, "missing bearer token")
+    if isinstance(error, http.Unauthorized) and "why" in error.extra:
+        code = _OF_TOKENS.get(str(error.extra["why"]), "auth_failed_invalid_bearer_token")
+        return Wording(code, 401, error.message)
     told = TOLD.get(type(error), _FAILED)
     return Wording(told.code, told.status or _status(told.code), told.text or _words(error))
 

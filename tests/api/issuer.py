@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -86,9 +87,12 @@ class OidcIssuer:
                 status = self.status
                 keys = [signer.published for signer in self.signers]
                 body = json.dumps({"keys": keys}).encode() if self.body is None else self.body
+            elif path == "/tenant/token":
+                body = json.dumps(await self._granted(head, reader)).encode()
             else:
                 status = 404
             told_head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n"
+            told_head += "Content-Type: application/json\r\n"
             location = "Location: /tenant/keys2\r\n" if status == 302 else ""
             writer.write(f"{told_head}{location}Connection: close\r\n\r\n".encode() + body)
             await writer.drain()
@@ -96,6 +100,14 @@ class OidcIssuer:
             pass
         finally:
             writer.close()
+
+    async def _granted(self, head: bytes, reader: asyncio.StreamReader) -> Json:
+        """A token for the client that asks by its credentials (RFC 6749 §4.4)."""
+        lengths = [line for line in head.lower().split(b"\r\n") if b"content-length" in line]
+        sent = await reader.readexactly(int(lengths[0].split(b":")[1]))
+        fields = {name.decode(): values[0].decode() for name, values in parse_qs(sent).items()}
+        token = self.token(sub=fields["client_id"], aud=fields["audience"])
+        return {"access_token": token, "token_type": "Bearer", "expires_in": 300}
 
 
 @contextlib.asynccontextmanager
