@@ -8,7 +8,11 @@ exactly if some tuples could give it a user: whatever OpenFGA takes is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import islice
 from typing import assert_never
+
+import networkx as nx
 
 from schema.fga.model import AuthorizationModel, RelationDefinition, leaves
 from schema.rewrite import Arrow, Computed, Exclusion, Intersection, Nil, Rewrite, Self, This, Union
@@ -26,7 +30,6 @@ class Entrypoints:
             for name, relation in kind.relations.items()
         }
         self._open = self._least()
-        self._cyclic: dict[Node, bool] = {}
 
     def has(self, type_name: str, relation: str) -> bool:
         """Whether some tuples could give the relation a user."""
@@ -34,15 +37,11 @@ class Entrypoints:
 
     def loops(self, type_name: str, relation: str) -> bool:
         """Whether a relation without an entrypoint leads back to itself by computed relations."""
-        return self._loops((type_name, relation), self._relations[type_name, relation].rewrite)
+        return (type_name, relation) in self._looping
 
     def has_cycle(self, type_name: str, relation: str) -> bool:
         """Whether computed relations alone lead from this relation into a circle."""
-        found = self._cyclic.get((type_name, relation))
-        if found is None:
-            self._find_cycles((type_name, relation))
-            found = self._cyclic[type_name, relation]
-        return found
+        return (type_name, relation) in self._cyclic
 
     def _least(self) -> set[Node]:
         """The least set that the rewrites, read as conditions, make of themselves."""
@@ -95,53 +94,33 @@ class Entrypoints:
                 return False
         assert_never(rewrite)
 
-    def _loops(self, start: Node, rewrite: Rewrite) -> bool:
-        """Of an intersection only the first side without an entrypoint is looked at."""
-        seen = {start}
-        pending = [(start, rewrite)]
+    def _shut_steps(self, node: Node) -> list[Node]:
+        """What a relation without an entrypoint is computed from in vain. Of an intersection only
+        the first side without an entrypoint is looked at."""
+        found: list[Node] = []
+        pending = [self._relations[node].rewrite]
         while pending:
-            node, part = pending.pop()
+            part = pending.pop()
             match part:
                 case Computed(relation):
-                    target = (node[0], relation)
-                    if target in seen:
-                        return True
-                    seen.add(target)
-                    pending.append((target, self._relations[target].rewrite))
+                    found.append((node[0], relation))
                 case Union(children):
-                    pending.extend((node, child) for child in children)
+                    pending.extend(children)
                 case Intersection() | Exclusion():
-                    shut = [s for s in _sides(part) if not self._opens(node, s, self._open)]
-                    pending.extend((node, side) for side in shut[:1])
+                    shut = (s for s in _sides(part) if not self._opens(node, s, self._open))
+                    pending.extend(islice(shut, 1))
                 case _:
                     pass
-        return False
+        return found
 
-    def _find_cycles(self, start: Node) -> None:
-        """Mark `start` and all that it computes from: can it come into a circle?"""
-        path: dict[Node, None] = {}
-        stack: list[tuple[Node, list[Node]]] = [(start, self._computed(start))]
-        path[start] = None
-        on_cycle: set[Node] = set()
-        while stack:
-            node, rest = stack[-1]
-            if not rest:
-                stack.pop()
-                del path[node]
-                nexts = self._computed(node)
-                self._cyclic[node] = node in on_cycle or any(
-                    item in on_cycle or self._cyclic.get(item, False) for item in nexts
-                )
-                if self._cyclic[node]:
-                    on_cycle.add(node)
-                continue
-            following = rest.pop()
-            if following in path:
-                on_cycle.add(following)
-                on_cycle.add(node)
-            elif following not in self._cyclic:
-                path[following] = None
-                stack.append((following, self._computed(following)))
+    @cached_property
+    def _cyclic(self) -> set[Node]:
+        return _coming_round({node: self._computed(node) for node in self._relations})
+
+    @cached_property
+    def _looping(self) -> set[Node]:
+        shut = self._relations.keys() - self._open
+        return _coming_round({node: self._shut_steps(node) for node in shut})
 
     def _computed(self, node: Node) -> list[Node]:
         relation: Mapping[Node, RelationDefinition] = self._relations
@@ -150,6 +129,24 @@ class Entrypoints:
             for leaf in leaves(relation[node].rewrite)
             if isinstance(leaf, Computed) and (node[0], leaf.relation) in relation
         ]
+
+
+def _coming_round(steps: Mapping[Node, list[Node]]) -> set[Node]:
+    """The nodes from which steps lead into a circle."""
+    graph: nx.DiGraph[Node] = nx.DiGraph()
+    graph.add_nodes_from(steps)
+    graph.add_edges_from((node, item) for node, items in steps.items() for item in items)
+    found: set[Node] = set()
+    for component in nx.strongly_connected_components(graph):
+        if len(component) > 1 or graph.has_edge(*list(component) * 2):
+            found |= component
+    pending = list(found)
+    while pending:
+        for before in graph.predecessors(pending.pop()):
+            if before not in found:
+                found.add(before)
+                pending.append(before)
+    return found
 
 
 def _sides(rewrite: Intersection | Exclusion) -> tuple[Rewrite, ...]:

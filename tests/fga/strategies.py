@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from schema.fga.model import (
@@ -25,12 +27,15 @@ LATER = ("r1", "r2", "r3")
 """Of every object type; each is made of those before it."""
 
 _INT, _STRING = TypeRef("int"), TypeRef("string")
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For a machine that is busy with other tests."""
 CONDITIONS = {
     "near": Condition("near", "x < 5 && y == 'a'", MappingProxyType({"x": _INT, "y": _STRING})),
     "one": Condition("one", "x == 1", MappingProxyType({"x": _INT})),
 }
 
 
+@cache
 def _leaf(known: tuple[str, ...]) -> st.SearchStrategy[Rewrite]:
     names = st.sampled_from(known)
     arrows = names.map(lambda name: Arrow(PARENT, ArrowMode.ANY, Computed(name)))
@@ -38,40 +43,51 @@ def _leaf(known: tuple[str, ...]) -> st.SearchStrategy[Rewrite]:
 
 
 @st.composite
-def rewrites(draw: st.DrawFn, known: tuple[str, ...], depth: int = 2) -> Rewrite:
+def rewrites(draw: st.DrawFn, known: tuple[str, ...], depth: int) -> Rewrite:
     """A rewrite of relations that are there already, with no assignment in it."""
     shape = draw(st.sampled_from(("leaf", "leaf", "or", "and", "but not"))) if depth else "leaf"
     if shape == "leaf":
         return draw(_leaf(known))
-    parts = rewrites(known, depth - 1)
+    parts = _parts(known, depth - 1)
     if shape == "but not":
         return Exclusion(draw(parts), draw(parts))
     children = tuple(draw(st.lists(parts, min_size=2, max_size=3)))
     return Union(children) if shape == "or" else Intersection(children)
 
 
+@cache
+def _parts(known: tuple[str, ...], depth: int) -> st.SearchStrategy[Rewrite]:
+    return rewrites(known, depth)
+
+
+_forms = st.builds(
+    Restriction,
+    st.just("user"),
+    wildcard=st.booleans(),
+    condition=st.sampled_from(("", *CONDITIONS)),
+) | st.builds(
+    Restriction,
+    st.sampled_from(OBJECT_TYPES),
+    st.sampled_from(("", BASE, *LATER)),
+    condition=st.sampled_from(("", "one")),
+)
+
+
+_some_forms = st.lists(_forms, max_size=3)
+_shapes = st.sampled_from(("computed", "direct", "or", "and", "but not"))
+
+
 @st.composite
 def restrictions(draw: st.DrawFn) -> tuple[Restriction, ...]:
     """Whom a relation may be given to: a user always, so that it has an entrypoint."""
-    forms = st.builds(
-        Restriction,
-        st.just("user"),
-        wildcard=st.booleans(),
-        condition=st.sampled_from(("", *CONDITIONS)),
-    ) | st.builds(
-        Restriction,
-        st.sampled_from(OBJECT_TYPES),
-        st.sampled_from(("", BASE, *LATER)),
-        condition=st.sampled_from(("", "one")),
-    )
-    return tuple(dict.fromkeys([Restriction("user"), *draw(st.lists(forms, max_size=3))]))
+    return tuple(dict.fromkeys([Restriction("user"), *draw(_some_forms)]))
 
 
 @st.composite
 def definitions(draw: st.DrawFn, name: str, known: tuple[str, ...]) -> RelationDefinition:
     """A relation after those that are `known`; with an assignment, that comes first."""
-    rewrite = draw(rewrites(known))
-    shape = draw(st.sampled_from(("computed", "direct", "or", "and", "but not")))
+    rewrite = draw(_parts(known, 2))
+    shape = draw(_shapes)
     if shape == "computed":
         return RelationDefinition(name, rewrite)
     if shape == "direct":

@@ -36,7 +36,7 @@ from schema.rewrite import (
     Union,
 )
 from tests.engine.agreement import answerer, simplified
-from tests.fga.strategies import models
+from tests.fga.strategies import BUSY, models
 from tests.reference import Condition, Oracle, World
 from tests.schema.strategies import PERMISSIONS, RELATIONS, schemas
 
@@ -106,7 +106,7 @@ def truth(schema: Schema, tuples: Sequence[RelationTuple], checks: Sequence[Chec
     return [oracles[check.subject].answer(check.object, check.relation) for check in checks]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(BUSY, max_examples=8)
 @given(models(), st.integers(0, 2**32))
 async def test_a_model_and_its_zed_answer_alike(model: AuthorizationModel, seed: int) -> None:
     schema, made = lower(model), to_zed(model)
@@ -118,7 +118,7 @@ async def test_a_model_and_its_zed_answer_alike(model: AuthorizationModel, seed:
     assert await answers(zed, moved(tuples, made.moves), checks) == expected
 
 
-@settings(max_examples=8, deadline=None)
+@settings(BUSY, max_examples=8)
 @given(models(), st.integers(0, 2**32))
 async def test_a_model_comes_back_from_zed_with_the_same_answers(
     model: AuthorizationModel, seed: int
@@ -171,7 +171,7 @@ def _arrow_to_any(arrow: Arrow) -> Arrow:
     return Arrow(arrow.relation, ArrowMode.ANY, arrow.target)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(BUSY, max_examples=10)
 @given(schemas(traits=False).map(sayable), st.integers(0, 2**32))
 async def test_a_schema_and_its_model_answer_alike(schema: Schema, seed: int) -> None:
     try:

@@ -18,7 +18,7 @@ from schema.fga.language import parse_dsl
 from schema.fga.model import AuthorizationModel, Restriction, TypeRef
 from schema.fga.validate import validate
 from schema.rewrite import Arrow, ArrowMode, Computed, Exclusion, Intersection, This, Union
-from tests.fga.strategies import models
+from tests.fga.strategies import BUSY, models
 
 TEXT = """\
 # a comment
@@ -125,6 +125,7 @@ def test_parentheses_nest_so_deep(depth: int, *, right: bool) -> None:
     assert (read_document(text).problems == ()) is right
 
 
+@BUSY
 @given(models())
 def test_models_survive_both_forms(model: AuthorizationModel) -> None:
     assert validate(model) is None
@@ -143,11 +144,13 @@ _PIECES = (
 )  # fmt: skip
 
 
+@BUSY
 @given(st.lists(st.sampled_from(_PIECES), max_size=60).map("".join))
 def test_no_text_breaks_the_reader(text: str) -> None:
     _holds(text)
 
 
+@BUSY
 @given(st.data())
 def test_no_damage_breaks_the_reader(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TEXT)))

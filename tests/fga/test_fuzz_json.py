@@ -7,7 +7,7 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import SchemaRefused
@@ -20,7 +20,7 @@ from schema.fga.dsl.print import print_model
 from schema.fga.dsl.problems import DslError
 from schema.fga.encode import encode_model
 from schema.fga.language import parse_model
-from tests.fga.strategies import models
+from tests.fga.strategies import BUSY, models
 from tests.fga.test_json_models import MODEL
 
 _VALUES: st.SearchStrategy[Any] = st.sampled_from(
@@ -54,7 +54,7 @@ def damaged(draw: st.DrawFn) -> Any:
     return model
 
 
-@settings(deadline=None)
+@BUSY
 @given(damaged())
 def test_no_damage_breaks_the_reader(value: Any) -> None:
     text = json.dumps(value)
