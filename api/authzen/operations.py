@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.auth import Right
-from api.authzen import evaluation, metadata, searching
+from api.authzen import evaluation, metadata, searching, wire
 from api.authzen.errors import render
 from api.authzen.paths import WELL_KNOWN
 from api.calls import Operation
@@ -18,6 +18,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.CHECK,
         evaluation.evaluation,
         "AuthZEN: may a subject do this to a resource?",
+        wire.AuthzenEvaluation,
+        wire.AuthzenDecision,
         problem=render,
         echoes=True,
     ),
@@ -28,6 +30,9 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.CHECK,
         evaluation.evaluations,
         "AuthZEN: many evaluations at one snapshot",
+        wire.AuthzenEvaluations,
+        wire.AuthzenDecisions,
+        variant=wire.AuthzenDecision,
         problem=render,
         echoes=True,
     ),
@@ -38,6 +43,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.READ,
         searching.search_subjects,
         "AuthZEN: who may do this to a resource?",
+        wire.AuthzenSubjectSearch,
+        wire.AuthzenFound,
         problem=render,
         echoes=True,
     ),
@@ -48,6 +55,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.READ,
         searching.search_resources,
         "AuthZEN: to which resources may a subject do this?",
+        wire.AuthzenResourceSearch,
+        wire.AuthzenFound,
         problem=render,
         echoes=True,
     ),
@@ -58,6 +67,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.CHECK,
         searching.search_actions,
         "AuthZEN: what may a subject do to a resource?",
+        wire.AuthzenActionSearch,
+        wire.AuthzenFound,
         problem=render,
         echoes=True,
     ),
@@ -68,6 +79,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.CHECK,
         metadata.metadata,
         "AuthZEN: where these calls are",
+        None,
+        wire.AuthzenMetadata,
         problem=render,
         echoes=True,
     ),

@@ -1,4 +1,4 @@
-"""The native API's part of the OpenAPI document, from the table of operations."""
+"""The OpenAPI document of the native API and of AuthZEN, from the tables of operations."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.authzen.operations import OPERATIONS as AUTHZEN
+from api.authzen.wire import AuthzenError
 from api.calls import Operation
 from api.native import answers
-from api.native.operations import OPERATIONS
+from api.native.operations import OPERATIONS as NATIVE
 
 _REF = "#/components/schemas/{model}"
 _NDJSON = "application/x-ndjson"
+_OPERATIONS = (*NATIVE, *AUTHZEN)
 
 
 def paths() -> dict[str, Any]:
-    """The `paths` of the native API."""
+    """The `paths` of both."""
     made: dict[str, Any] = {}
-    for operation in OPERATIONS:
+    for operation in _OPERATIONS:
         made.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return made
 
 
 def schemas() -> dict[str, Any]:
-    """The `components.schemas` of the native API."""
-    models: set[type[BaseModel]] = {answers.Problem}
-    for operation in OPERATIONS:
+    """The `components.schemas` of both."""
+    models: set[type[BaseModel]] = {answers.Problem, AuthzenError}
+    for operation in _OPERATIONS:
         told = (operation.request, operation.response, operation.variant)
         models |= {model for model in told if model}
     ordered = sorted(models, key=lambda model: model.__name__)
@@ -41,7 +44,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": operation.summary,
         "description": f"Needs the right `{operation.right}`.",
-        "tags": ["stores" if operation.path.startswith("/v1/stores") else "service"],
+        "tags": ["authzen" if operation in AUTHZEN else "stores"],
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
@@ -114,6 +117,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
             content = _either(content, _content(operation.variant))
         told["content"] = dict.fromkeys(kinds, content)
     problem = {"application/problem+json": _content(answers.Problem)}
+    if operation in AUTHZEN:
+        problem = {"application/json": _content(AuthzenError)}
     return {
         str(operation.status): told,
         "4XX": {"description": "The request was refused", "content": problem},

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from api.auth import Keyring, Principal, Right, bearer, new_key, parse_keys
+from api.authzen.operations import OPERATIONS as AUTHZEN
 from api.native.operations import OPERATIONS
 from tests.api import serving
 from tests.api.serving import NDJSON, Served
@@ -31,7 +32,7 @@ async def routes(served: Served) -> list[tuple[str, str]]:
         for path, methods in document["paths"].items()
         for method in methods
     ]
-    assert len(found) == len(OPERATIONS) + 3
+    assert len(found) == len(OPERATIONS) + len(AUTHZEN) + 3
     return [*found, ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/nope"), ("GET", "/v1/x")]
 
 
@@ -80,7 +81,7 @@ async def test_a_key_that_is_not_ascii_is_refused() -> None:
 async def test_a_right_opens_its_calls_and_no_others(right: Right) -> None:
     async with serving.serving(api_keys=keys(app=f"::{right}"), watch_heartbeat=0.05) as served:
         headers = {**serving.bearer("app-secret"), **NDJSON}
-        for operation in OPERATIONS:
+        for operation in (*OPERATIONS, *AUTHZEN):
             path = operation.path.replace("{store}", "default")
             request = served.http.stream(operation.method, path, headers=headers)
             async with request as response:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.authzen.operations import OPERATIONS as AUTHZEN
 from api.native import (
     auditing,
     auditing_wire,
@@ -19,10 +20,11 @@ from api.native import (
     transfer,
     wire,
 )
-from api.native.operations import OPERATIONS
+from api.native.operations import OPERATIONS as NATIVE
 from tests.api.serving import NDJSON, Served, serving
 
 Json = dict[str, Any]
+OPERATIONS = (*NATIVE, *AUTHZEN)
 
 
 def content(part: Json) -> Json:
