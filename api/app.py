@@ -17,6 +17,7 @@ from api.asgi import REQUEST_ID, Receive, Scope, Send
 from api.errors import CallFailed, MethodNotAllowed, RouteNotFound, render_problem
 from api.front import Front
 from api.native import openapi
+from api.openfga import openapi as openfga
 from api.settings import Settings
 from api.telemetry import CONTENT_TYPE, Metrics
 from api.version import program_version
@@ -138,6 +139,10 @@ def _pages(engine: Engine, settings: Settings, metrics: Metrics) -> FastAPI:
         @app.get("/docs", include_in_schema=False)
         async def docs() -> HTMLResponse:
             return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+
+        @app.get(openfga.PATH, include_in_schema=False)
+        async def openfga_document() -> dict[str, Any]:
+            return openfga.document(app.version)
 
     app.add_exception_handler(HTTPException, _problem)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way
