@@ -311,3 +311,13 @@ def test_names_that_zed_does_not_have_are_refused(name: str) -> None:
     text = f"model\n  schema 1.1\ntype user\n  relations\n    define {name}: [user]\n"
     with pytest.raises(CannotConvertError, match="cannot be a name"):
         to_zed(parse_dsl(text))
+
+
+def test_what_a_server_may_refuse_is_told() -> None:
+    expression = " || ".join(["x == 1"] * 60)
+    types = "".join(f"definition t{number} {{}}\n" for number in range(101))
+    made = to_model(parse_schema(f"caveat c(x int) {{ {expression} }}\n{types}"))
+    assert [str(note) for note in made.notes if note.effect is Effect.LIMIT] == [
+        "a server of OpenFGA may refuse more than 100 types",
+        "c: a server of OpenFGA may refuse an expression of more than 512 bytes",
+    ]

@@ -10,6 +10,7 @@ from typing import NamedTuple, assert_never
 from schema.fga.convert.live import without_dead
 from schema.fga.convert.notes import Effect, Note, Notes
 from schema.fga.dsl.check import RELATION_RULE, TYPE_RULE
+from schema.fga.limits import beyond_limits
 from schema.fga.model import (
     AuthorizationModel,
     Condition,
@@ -61,6 +62,8 @@ def to_model(schema: Schema) -> ModelConversion:
     problem = validate(model)
     if problem is not None:
         notes.add(Effect.REFUSED, "", f"OpenFGA's server would refuse it: {problem.message}")
+    for where, limit in beyond_limits(model):
+        notes.add(Effect.LIMIT, where, f"a server of OpenFGA may refuse {limit}")
     return ModelConversion(model, notes.settled())
 
 

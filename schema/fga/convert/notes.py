@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 class Effect(StrEnum):
     """What a note means: the schema cannot be converted, or something is lost, or is said in
-    another way that those who write tuples or ask questions have to know of."""
+    another way that those who write tuples or ask questions have to know of, or is more than a
+    server of the other language may take."""
 
     REFUSED = "refused"
     LOST = "lost"
     CHANGED = "changed"
+    LIMIT = "limit"
 
 
 class Note(NamedTuple):
