@@ -15,6 +15,8 @@ app = typer.Typer(help="List, create and delete stores.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="`[a-z][a-z0-9-]{0,62}`.")]
 
+_HEADS = {"name": "NAME", "id": "ID", "created_at": "CREATED", "title": "TITLE"}
+
 
 @app.command("list")
 @command()
@@ -32,8 +34,11 @@ def list_stores(run: Run) -> None:
     if run.output.as_json:
         run.output.json({"stores": found})
         return
-    rows = ((str(item["name"]), str(item["id"]), str(item["created_at"])) for item in found)
-    run.output.table(("NAME", "ID", "CREATED"), rows)
+    columns = ["name", "id", "created_at"]
+    if any(item.get("title") for item in found):
+        columns.append("title")
+    heads = tuple(_HEADS[column] for column in columns)
+    run.output.table(heads, (tuple(str(item.get(one, "")) for one in columns) for item in found))
 
 
 @app.command("create")

@@ -223,18 +223,21 @@ class SchemaAnswer(BaseModel):
 
 
 class Store(BaseModel):
-    """A store. The id is never used again; the name may be."""
+    """A store. The id is never used again; the name may be. A store that was made by another
+    dialect may have a title for people, others have ""."""
 
     model_config = example(
         {
             "name": "acme",
             "id": "0f3c9a5e7b21d4860f3c9a5e7b21d486",
             "created_at": "2030-01-31T12:00:00Z",
+            "title": "",
         }
     )
     name: str
     id: str
     created_at: str
+    title: str
 
 
 class StoreList(BaseModel):
@@ -247,6 +250,7 @@ class StoreList(BaseModel):
                     "name": "acme",
                     "id": "0f3c9a5e7b21d4860f3c9a5e7b21d486",
                     "created_at": "2030-01-31T12:00:00Z",
+                    "title": "",
                 }
             ],
             "cursor": None,

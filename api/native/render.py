@@ -168,7 +168,12 @@ def schema_written(answer: SchemaWritten, *, dry_run: bool) -> Json:
 
 def store(record: StoreRecord) -> Json:
     """A store."""
-    return {"name": record.name, "id": record.id, "created_at": format_time(record.created_at)}
+    return {
+        "name": record.name,
+        "id": record.id,
+        "created_at": format_time(record.created_at),
+        "title": record.title,
+    }
 
 
 def event(item: WatchEvent) -> Json:

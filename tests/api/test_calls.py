@@ -255,6 +255,14 @@ async def test_stores_are_made_listed_and_deleted(served: Served) -> None:
     assert (gone.status_code, gone.json()["code"]) == (404, "store_not_found")
 
 
+async def test_a_title_is_told_of_a_store_that_has_one(served: Served) -> None:
+    await served.engine.create_store("fga-1", "Ours / café")
+    told = (await served.http.get("/v1/stores/fga-1")).json()
+    assert (told["name"], told["title"]) == ("fga-1", "Ours / café")
+    listed = (await served.http.get("/v1/stores")).json()["stores"]
+    assert {one["name"]: one["title"] for one in listed} == {"default": "", "fga-1": "Ours / café"}
+
+
 async def test_the_zookie_of_another_store_is_refused(served: Served) -> None:
     zookie = await served.write("document:a#viewer@user:ann")
     await served.http.post("/v1/stores", json={"name": "acme"})

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx
 import pytest
 
 from api.auth import Right, parse_keys
@@ -119,6 +120,10 @@ def test_stores_are_made_listed_and_deleted(bare: Program) -> None:
     assert any(
         line.startswith(f"{bare.store} ") for line in bare.ok("store", "list").out.split("\n")
     )
+    made = httpx.post(f"{bare.url}/stores", json={"name": "Our docs"})
+    assert made.status_code == 201
+    listed = bare.ok("store", "list").out
+    assert ("TITLE" in listed.split("\n")[0], "Our docs" in listed) == (True, True)
     again = bare("store", "create", bare.store)
     assert (again.code, "exists already" in again.error) == (4, True)
     assert bare("store", "create", "Bad Name").code == 2
