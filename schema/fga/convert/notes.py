@@ -34,7 +34,8 @@ class CannotConvertError(Exception):
 
     def __init__(self, notes: Iterable[Note]) -> None:
         self.notes = tuple(notes)
-        super().__init__("\n".join(str(note) for note in self.notes))
+        refused = (str(note) for note in self.notes if note.effect is Effect.REFUSED)
+        super().__init__("\n".join(refused))
 
 
 class Notes:
