@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from base64 import urlsafe_b64encode
@@ -17,7 +18,7 @@ from engine.changelog import Changes, ChangesPage, LoggedChange
 from engine.engine import Engine
 from engine.errors import EngineError, SnapshotExpired
 from engine.limits import Limits
-from engine.requests import WriteRequest
+from engine.requests import FULLY_CONSISTENT, WriteRequest
 from engine.store.protocol import Storage, Update, UpdateOp
 from engine.tuples import RelationTuple, parse_tuple
 from tests.store.tenant import delete, touch
@@ -62,7 +63,7 @@ class Store:
         raise AssertionError("the changelog does not end")
 
     async def held(self) -> set[str]:
-        pages = self.engine.export(self.name)
+        pages = self.engine.export(self.name, consistency=FULLY_CONSISTENT)
         return {str(item) async for page in pages for item in page.tuples}
 
 
@@ -155,6 +156,31 @@ async def test_whoever_follows_has_what_the_store_has(store: Store, seed: int) -
     except SnapshotExpired:
         held, (rest, _) = set(), await store.rest(limit=2)
     assert followed(rest, held) == await store.held()
+
+
+async def test_nothing_is_skipped_while_many_write(store: Store) -> None:
+    """However late a transaction ends, its changes come after what was told."""
+    writers, each = 6, 15
+
+    async def write(writer: int) -> None:
+        engine = Engine(store.engine.storage)
+        for number in range(each):
+            items = touch(*(f"doc:{writer}-{number}#viewer@user:{n}" for n in range(3)))
+            await engine.write(store.name, WriteRequest(items))
+
+    writing = asyncio.gather(*map(write, range(writers)))
+    found: list[LoggedChange] = []
+    position = None
+    while not writing.done():
+        page = await store.page(position, 7)
+        found += page.changes
+        position = page.position
+        await asyncio.sleep(0)
+    await writing
+    found += (await store.rest(position))[0]
+    assert len(found) == writers * each * 3
+    assert found == (await store.rest(limit=1000))[0]
+    assert followed(found) == await store.held()
 
 
 async def test_what_was_given_up_is_told_as_far_as_it_stands(store: Store) -> None:
