@@ -12,11 +12,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from api import index_metrics
+from api import index_metrics, openapi
 from api.asgi import REQUEST_ID, Receive, Scope, Send
 from api.errors import CallFailed, MethodNotAllowed, RouteNotFound, render_problem
 from api.front import Front
-from api.native import openapi
 from api.openfga import openapi as openfga
 from api.settings import Settings
 from api.telemetry import CONTENT_TYPE, Metrics

@@ -13,9 +13,10 @@ from api.authzen.decode import Open, Question
 from api.authzen.errors import told
 from api.authzen.mapping import NO_MAPPING, StoreMapping
 from api.calls import Call
+from api.consistencies import decode_consistency
 from api.errors import Forbidden
-from api.native.decode import Problems, decode_consistency
-from api.openfga.ids import store_id
+from api.fga_ids import store_id
+from api.members import Problems
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.requests import MINIMIZE_LATENCY, AtLeastAsFresh, Check, Consistency, Overlay

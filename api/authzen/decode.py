@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from api.authzen.mapping import SIDES, StoreMapping
-from api.native.decode import Members, Problems
+from api.members import Members, Problems
 from engine.errors import InvalidRequest, InvalidTuple, UnknownRelation, UnknownType
 from engine.jsontext import type_name
 from engine.tuples import (

@@ -20,7 +20,7 @@ from api.authzen.asking import (
 from api.authzen.decode import QUESTION, Open, merged, read_question
 from api.authzen.errors import is_unknown_name
 from api.calls import Call
-from api.native.decode import Problems
+from api.members import Problems
 from engine.decision import Decision
 from engine.errors import EngineError
 from engine.requests import Check, Consistency

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from api.openfga.ids import ID, store_id, store_name
+from api.fga_ids import ID, store_id, store_name
 
 WELL_KNOWN = "/.well-known/authzen-configuration"
 _NATIVE = "/v1/stores/"

@@ -17,8 +17,8 @@ from api.authzen.asking import answered, consistency_of, mapping_of, options_of,
 from api.authzen.decode import Open, Question, read_question
 from api.authzen.errors import is_unknown_name, told
 from api.calls import Call
-from api.native.decode import Problems
-from api.openfga.ids import store_id
+from api.fga_ids import store_id
+from api.members import Problems
 from engine.decision import Decision, Verdict
 from engine.errors import EngineError
 from engine.pages import Way

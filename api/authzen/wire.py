@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.native.wire import Consistency
-
 _SUBJECT = {"type": "user", "id": "ann"}
 _ACTION = {"name": "view"}
 _RESOURCE = {"type": "document", "id": "readme"}
@@ -48,7 +46,7 @@ class AuthzenOptions(BaseModel):
 
     model_config = _example({"consistency": "fully_consistent"})
     explain: bool = False
-    consistency: Consistency | None = None
+    consistency: str | dict[str, str] | None = None
 
 
 class AuthzenManyOptions(AuthzenOptions):

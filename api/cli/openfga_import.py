@@ -21,7 +21,7 @@ from api.cli.openfga_copy import Copy, Progress, questions
 from api.cli.openfga_server import FgaServer, Json
 from api.cli.options import DEFAULT_TIMEOUT, DEFAULT_URL, Run, command
 from api.cli.progress import progress
-from api.openfga.ids import ID, store_id
+from api.fga_ids import ID, store_id
 
 _ROUNDS = 3
 _FOLLOW_SECONDS = 1.0

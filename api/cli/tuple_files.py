@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from api.cli.failure import Failure, hint_of
-from api.native.decode import Problems, decode_tuple
+from api.members import Problems
+from api.native.decode import decode_tuple
 from engine.errors import EngineError
 from engine.jsontext import parse_json
 from engine.tuples import RelationTuple, format_time, parse_tuple

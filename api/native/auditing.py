@@ -6,8 +6,9 @@ from typing import Any
 
 from api.asgi import Answer
 from api.calls import Call
+from api.members import Members, Problems
 from api.native import render
-from api.native.decode import Members, Problems, decode_filter, relation_name
+from api.native.decode import decode_filter, relation_name
 from api.native.handlers import consistency_of
 from api.native.listing import body_of, ending, send_lines
 from api.native.overlay import overlay_of

@@ -8,16 +8,11 @@ from typing import Any, TypeVar
 from api.asgi import Answer
 from api.auth import Right
 from api.calls import Call
+from api.consistencies import decode_consistency
 from api.errors import Forbidden
+from api.members import Members, Problems
 from api.native import hot, render
-from api.native.decode import (
-    Members,
-    Problems,
-    decode_consistency,
-    decode_filter,
-    decode_tuple,
-    relation_name,
-)
+from api.native.decode import decode_filter, decode_tuple, relation_name
 from api.native.overlay import overlay_of, tuples_of
 from engine.errors import InvalidRequest
 from engine.jsontext import parse_json

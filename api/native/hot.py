@@ -19,8 +19,10 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from api.consistencies import decode_consistency
+from api.members import Problems
 from api.native import render
-from api.native.decode import Problems, decode_consistency, relation_name
+from api.native.decode import relation_name
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import EngineError
 from engine.requests import MINIMIZE_LATENCY, BatchAnswer, Check, CheckAnswer, Consistency

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from api.asgi import Answer
 from api.calls import Call
+from api.members import Members, Problems
 from api.native import render
 from api.native.auditing import difference
-from api.native.decode import Members, Problems, relation_name
+from api.native.decode import relation_name
 from api.native.listing import ending, way_of
 from engine.impact import Counts, Impact, ImpactAnswer, ImpactRow
 from engine.tuples import MAX_TYPE_BYTES, check_name

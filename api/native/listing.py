@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 from api.asgi import Patience
 from api.calls import Call
 from api.errors import DeadlinePassed, describe
+from api.members import Members, Problems
 from api.native import render
-from api.native.decode import Members, Problems
 from api.native.handlers import consistency_of
 from api.native.overlay import overlay_of
 from api.streaming import Stream

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from api.asgi import Answer
 from api.calls import Call
+from api.members import Members, Problems
 from api.native import render
-from api.native.decode import Members, Problems, relation_name
+from api.native.decode import relation_name
 from api.native.listing import body_of, candidates_of, ending, missing, send_lines, way_of
 from api.native.overlay import tuples_of
 from engine.decision import Verdict

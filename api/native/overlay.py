@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.native.decode import Members, Problems, decode_tuple
+from api.members import Members, Problems
+from api.native.decode import decode_tuple
 from engine.requests import Overlay
 from engine.tuples import RelationTuple
 

@@ -8,8 +8,9 @@ from typing import Any
 from api.asgi import Answer
 from api.auth import Right
 from api.calls import Call
+from api.members import Members, Problems
 from api.native import render
-from api.native.decode import Members, Problems, consistency_of_query
+from api.native.decode import consistency_of_query
 from api.native.impact import summary
 from engine.errors import InvalidRequest
 from engine.requests import FULLY_CONSISTENT

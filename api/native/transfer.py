@@ -17,10 +17,9 @@ from typing import Any
 from api.asgi import Answer, read_chunks
 from api.calls import Call
 from api.errors import BodyTooLarge, DeadlinePassed, WriteDeadlinePassed, describe
+from api.members import Members, Problems
 from api.native import render
 from api.native.decode import (
-    Members,
-    Problems,
     consistency_of_query,
     decode_filter,
     decode_tuple,

@@ -15,8 +15,9 @@ from typing import Any
 from api.asgi import ClientGone
 from api.calls import Call, accepts_lines
 from api.errors import describe
+from api.members import Problems
 from api.native import render
-from api.native.decode import Problems, relation_name
+from api.native.decode import relation_name
 from api.streaming import SlowReader, Stream
 from engine.errors import EngineError, InvalidRequest, Unavailable
 from engine.requests import WatchEvent

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from api.calls import Call
 from api.errors import Failure
+from api.fga_ids import store_id
 from api.openfga import fields, keys
 from api.openfga.errors import Refused
 from api.openfga.fields import Message
-from api.openfga.ids import store_id
 from api.openfga.tuples import tuple_refused
 from engine.decision import Decision
 from engine.errors import (

@@ -8,12 +8,12 @@ import msgspec
 
 from api.asgi import Answer
 from api.calls import Call
+from api.fga_ids import store_id
 from api.openfga import fields, keys
 from api.openfga.answers import answer, no_content
 from api.openfga.asking import Terms
 from api.openfga.errors import Refused
 from api.openfga.fields import Message, body_of
-from api.openfga.ids import store_id
 from engine.errors import EngineError
 from engine.requests import MINIMIZE_LATENCY
 

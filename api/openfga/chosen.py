@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api.calls import Call
+from api.fga_ids import ID, ID_PATTERN, new_id
 from api.openfga.errors import Refused
-from api.openfga.ids import ID, ID_PATTERN, new_id
 
 HEADER = "Stonetown-Id"
 _HEADER = HEADER.lower().encode()

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from api.fga_ids import ID, ID_PATTERN
 from api.openfga.errors import Refused
-from api.openfga.ids import ID, ID_PATTERN
 from engine.errors import InvalidRequest
 from engine.jsontext import parse_json, type_name
 

@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from api.fga_ids import ID, store_id
 from api.openfga.asking import HIGHER, Terms
-from api.openfga.ids import ID, store_id
 from engine.requests import FULLY_CONSISTENT, MINIMIZE_LATENCY, AtLeastAsFresh, Check
 from engine.tuples import Object, Subject
 

@@ -13,13 +13,13 @@ import msgspec
 
 from api.asgi import Answer
 from api.calls import Call
+from api.fga_ids import store_id
 from api.openfga import fields
 from api.openfga.answers import answer
 from api.openfga.asking import Terms
 from api.openfga.chosen import chosen_id
 from api.openfga.errors import CODES, Refused
 from api.openfga.fields import Message, body_of, check, invalid
-from api.openfga.ids import store_id
 from api.openfga.paging import page_of, query_of
 from engine.errors import EngineError, SchemaRefused
 from engine.requests import MINIMIZE_LATENCY

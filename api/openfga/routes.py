@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from api.calls import Operation
 from api.errors import MethodNotAllowed, RouteNotFound
+from api.fga_ids import ID, store_name
 from api.openfga.errors import render
 from api.openfga.fields import STORE_ID, check
-from api.openfga.ids import ID, store_name
 from api.openfga.operations import OPERATIONS, STORE, STORES
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from api.fga_ids import ID_PATTERN
 from api.openfga.errors import ABORTED, CODES
-from api.openfga.ids import ID_PATTERN
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 from api.asgi import Answer
 from api.calls import Call
 from api.errors import Forbidden
+from api.fga_ids import store_id, store_name
 from api.openfga import fields
 from api.openfga.answers import answer, no_content
 from api.openfga.chosen import chosen_id
 from api.openfga.fields import body_of
-from api.openfga.ids import store_id, store_name
 from api.openfga.keys import timestamp
 from api.openfga.paging import page_of, query_of
 from engine.errors import StoreNotFound

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from api.asgi import Answer
 from api.calls import Call
 from api.errors import Failure
+from api.fga_ids import store_id
 from api.openfga import fields, keys
 from api.openfga.answers import answer
 from api.openfga.asking import Terms
 from api.openfga.errors import ABORTED, Refused
 from api.openfga.fields import Message, body_of
-from api.openfga.ids import store_id
 from api.openfga.tuples import tuple_refused
 from engine.errors import EngineError, TupleAbsent, TupleExists
 from engine.requests import MINIMIZE_LATENCY, WriteRequest

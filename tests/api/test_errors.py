@@ -70,7 +70,7 @@ def test_every_narrower_code_of_the_sources_is_listed() -> None:
     found: set[str] = set()
     for package in ("engine", "api"):
         for path in (ROOT / package).rglob("*.py"):
-            if "cli" in path.parts or "servers" in path.parts:
+            if {"cli", "servers", "openfga"} & set(path.parts):  # which have their own words
                 continue
             found |= set(re.findall(r'\bcode="([a-z_]+)"', path.read_text()))
             found |= set(re.findall(r'problems\.add\(\s*"([a-z_]+)"', path.read_text()))

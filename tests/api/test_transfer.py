@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.native.decode import Problems, decode_tuple
+from api.members import Problems
+from api.native.decode import decode_tuple
 from api.native.hot import plain_tuple
 from engine.jsontext import parse_json
 from tests.api.serving import NDJSON, STORE, PausingStorage, Served, serving

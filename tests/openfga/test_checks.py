@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from api.fga_ids import store_name
 from api.openfga import hot
-from api.openfga.ids import store_name
 from tests.api.serving import Served, bearer, key, serving
 from tests.openfga.client import Fga, Json, Refusal, tuple_key
 from tests.openfga.model import MODEL, conditional, filled

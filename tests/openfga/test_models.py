@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.openfga.ids import new_id
+from api.fga_ids import new_id
 from schema.fga.encode import encode_model
 from schema.fga.language import parse_model
 from tests.api.serving import Served, serving

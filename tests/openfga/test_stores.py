@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.openfga.ids import ID, new_id, store_name
+from api.fga_ids import ID, new_id, store_name
 from tests.api.serving import Served, bearer, key, serving
 
 NOWHERE = "01JD0000000000000000000000"
