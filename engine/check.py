@@ -61,10 +61,9 @@ _SECONDS_PER_TURN = 0.001
 class Evaluation:
     """Decides goals for one subject, at one `now`, with one bound caveat context.
 
-    `known` tells the goals that have been found to be allowed before, which are not read again,
-    and `find` finds what else is known of goals without reading, once there is a goal to ask for.
-    `timed` says that a tuple that expires was met. Not promised: which goals are read when a part
-    of them decides the roots.
+    `known` tells goals that were found to be allowed before, which are not read again, and `find`
+    finds what else is known without reading, once there is a goal to ask for. `timed` says that a
+    tuple that expires was met. Not promised: which goals are read when a part decides the roots.
     """
 
     __slots__ = (
@@ -164,8 +163,7 @@ class Evaluation:
                 # What was found meanwhile has made it superfluous; it may yet be wanted again.
                 goal.queued = False
                 continue
-            value = self._value(plan.program.step, object_id, sight)
-            self._formula.expand(goal, value)
+            self._formula.expand(goal, self._value(plan.program.step, object_id, sight))
             read += sight.read
             done += 1
             if read + done >= _WORK_PER_PAUSE:
@@ -398,5 +396,5 @@ def decided(root: Node) -> Decision | EngineError:
 
 
 def _label(goal: Node) -> tuple[Plan, str]:
-    assert goal.label is not None  # only goals are asked for theirs
+    assert goal.label is not None  # it is a goal
     return goal.label
