@@ -20,6 +20,47 @@ from schema.rewrite import Arrow, Computed, Exclusion, Intersection, Nil, Rewrit
 Node = tuple[str, str]
 
 
+class _Gates:
+    """Conditions as gates, each of which opens once so many of what leads to it are open: one for
+    an or, all for an and. The work is linear in the gates (Dowling and Gallier, 1984)."""
+
+    def __init__(self) -> None:
+        self._left: list[int] = []
+        self._to: list[int | Node] = []
+        self._waiting: dict[Node, list[int]] = {}
+        self._ready: list[int] = []
+
+    def add(self, needed: int, to: int | Node) -> int:
+        """A gate that leads to another gate, or to a relation."""
+        self._left.append(needed)
+        self._to.append(to)
+        return len(self._left) - 1
+
+    def wait(self, gate: int, node: Node | None) -> None:
+        """Let a relation lead to a gate, or with None what is open in any case."""
+        if node is None:
+            self._ready.append(gate)
+        else:
+            self._waiting.setdefault(node, []).append(gate)
+
+    def found(self) -> set[Node]:
+        """The relations that open."""
+        found: set[Node] = set()
+        pending = self._ready
+        while pending:
+            gate = pending.pop()
+            self._left[gate] -= 1
+            to = self._to[gate]
+            if self._left[gate] != 0 or to in found:
+                continue
+            if isinstance(to, int):
+                pending.append(to)
+            else:
+                found.add(to)
+                pending.extend(self._waiting.get(to, ()))
+        return found
+
+
 class Entrypoints:
     """Answers for one model whose names all resolve."""
 
@@ -45,28 +86,37 @@ class Entrypoints:
 
     def _least(self) -> set[Node]:
         """The least set that the rewrites, read as conditions, make of themselves."""
-        users: dict[Node, set[Node]] = {}
+        gates = _Gates()
         for node, relation in self._relations.items():
-            for needed in self._needs(node, relation):
-                users.setdefault(needed, set()).add(node)
-        found: set[Node] = set()
-        pending = list(self._relations)
-        while pending:
-            node = pending.pop()
-            if node in found or not self._opens(node, self._relations[node].rewrite, found):
-                continue
-            found.add(node)
-            pending.extend(users.get(node, ()))
-        return found
+            self._lay(gates, node, relation.rewrite, node)
+        return gates.found()
 
-    def _needs(self, node: Node, relation: RelationDefinition) -> set[Node]:
-        needed = {(item.type, item.relation) for item in relation.restrictions if item.relation}
-        for leaf in leaves(relation.rewrite):
-            if isinstance(leaf, Computed):
-                needed.add((node[0], leaf.relation))
-            elif isinstance(leaf, Arrow):
-                needed.update(self._ends(node, leaf))
-        return needed
+    def _lay(self, gates: _Gates, node: Node, rewrite: Rewrite, to: int | Node) -> None:
+        """Lay the gates of a rewrite, which ends in the gate or the relation `to`."""
+        match rewrite:
+            case This():
+                gate = gates.add(1, to)
+                for item in self._relations[node].restrictions:
+                    gates.wait(gate, (item.type, item.relation) if item.relation else None)
+            case Computed(relation):
+                gates.wait(gates.add(1, to), (node[0], relation))
+            case Arrow():
+                gate = gates.add(1, to)
+                for end in self._ends(node, rewrite):
+                    gates.wait(gate, end)
+            case Union(children):
+                gate = gates.add(1, to)
+                for child in children:
+                    self._lay(gates, node, child, gate)
+            case Intersection() | Exclusion():
+                sides = _sides(rewrite)
+                gate = gates.add(len(sides), to)
+                for side in sides:
+                    self._lay(gates, node, side, gate)
+            case Nil() | Self():
+                pass
+            case _:
+                assert_never(rewrite)
 
     def _ends(self, node: Node, arrow: Arrow) -> list[Node]:
         walked = self._relations.get((node[0], arrow.relation))
