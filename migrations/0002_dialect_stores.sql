@@ -7,13 +7,7 @@ CREATE INDEX store_living_title ON store (title, name) WHERE title <> '' AND del
 ALTER TABLE schema_version ADD COLUMN name text COLLATE "C" NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX schema_version_name ON schema_version (store_id, name) WHERE name <> '';
 
--- The committed_at of the revision that created the row. A row whose revision was given up before
--- there was this column is as old as the oldest revision that is left, or older.
-ALTER TABLE relation_tuple ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();
-UPDATE relation_tuple AS tuple SET created_at = coalesce(
-    (SELECT committed_at FROM revision
-        WHERE store_id = tuple.store_id AND revision = tuple.created_revision),
-    (SELECT committed_at FROM revision
-        WHERE store_id = tuple.store_id ORDER BY revision LIMIT 1),
-    tuple.created_at
-);
+-- The committed_at of the revision that created the row. Rows of before have none: to give them one
+-- would keep everybody waiting. Their revision tells it while it is kept; after that, they are taken
+-- to be as old as their store.
+ALTER TABLE relation_tuple ADD COLUMN created_at timestamptz;

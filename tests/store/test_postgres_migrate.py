@@ -17,14 +17,17 @@ from engine.store.postgres.migrate import (
     migrations,
     pending,
 )
+from engine.store.protocol import Update, UpdateOp, WriteCommand
+from engine.tuples import parse_tuple
 
 # A store whose revisions up to 2 were given up, of which one wrote a tuple.
 _BEFORE = """
-INSERT INTO store VALUES ('00000000-0000-0000-0000-000000000001', 'acme', now(), 4, 3, 1, 0, now());
+INSERT INTO store VALUES ('00000000-0000-0000-0000-000000000001', 'acme', to_timestamp(50), 4, 3,
+    1, 0, to_timestamp(400));
 INSERT INTO revision SELECT id, n, 1, 0, to_timestamp(n * 100), false, '', ''
     FROM store, generate_series(3, 4) n;
 INSERT INTO relation_tuple SELECT id, 'doc', '1', 'viewer', 'user', who, '', '', '', NULL, n
-    FROM store, (VALUES (1, 'given up'), (4, 'kept')) AS made (n, who);
+    FROM store, (VALUES (1, 'before'), (4, 'kept')) AS made (n, who);
 """
 
 
@@ -98,20 +101,29 @@ async def test_a_migration_that_fails_leaves_nothing(empty_database: str) -> Non
         await connection.close()
 
 
-async def test_tuples_of_before_know_when_they_were_written(empty_database: str) -> None:
+async def test_tuples_of_before_are_as_old_as_is_known(empty_database: str) -> None:
     first, *later = migrations()
     await execute(empty_database, first.sql)
     await execute(empty_database, _BEFORE)
     for migration in later:
         await execute(empty_database, migration.sql)
-    connection = await asyncpg.connect(empty_database)
+    storage = await PostgresStorage.connect(empty_database)
     try:
-        rows = await connection.fetch(
-            "SELECT subject_id, extract(epoch FROM created_at)::int AS moment FROM relation_tuple"
-        )
+        store = await storage.get_store("acme")
+        old = (await storage.head(store.id)).snapshot
+        stood = await storage.standing(old, None, 9)
+        texts = ["doc:1#viewer@user:before", "doc:1#viewer@user:kept"]
+        assert [str(one.tuple) for one in stood] == texts
+        assert [one.written.committed_at.timestamp() for one in stood] == [50, 400]
+        assert store.created_at.timestamp() == 50
+        written = Update(UpdateOp.TOUCH, parse_tuple("doc:1#viewer@user:new"))
+        command = WriteCommand([written], (), 0, store.created_at)
+        new = (await storage.write(store.id, command)).snapshot
+        tuples = [*map(parse_tuple, texts), written.tuple]
+        found = await storage.created(new, tuples)
+        assert found == [*(one.written for one in stood), (new.revision, new.committed_at)]
     finally:
-        await connection.close()
-    assert dict(rows) == {"given up": 300, "kept": 400}
+        await storage.close()
 
 
 async def test_waiting_for_another_node_ends(empty_database: str) -> None:

@@ -110,12 +110,17 @@ UNION ALL
 
 -- name: created
 -- purpose: what wrote tuples as they stand, and when; one empty row when there are none
--- index: relation_tuple_identity, store_pkey
+-- index: relation_tuple_identity, revision_pkey, store_pkey
 WITH guard AS MATERIALIZED (
-    SELECT id FROM store
+    SELECT id, created_at FROM store
     WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
 )
-SELECT found.item, found.created_revision, found.created_at
+SELECT found.item, found.created_revision, coalesce(
+    found.created_at,
+    (SELECT committed_at FROM revision
+        WHERE store_id = $1 AND revision = found.created_revision),
+    guard.created_at
+)
 FROM guard LEFT JOIN LATERAL (
     SELECT wanted.item, tuple.created_revision, tuple.created_at
     FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
@@ -140,12 +145,18 @@ FROM guard LEFT JOIN LATERAL (
 
 -- name: standing
 -- purpose: a page of the tuples in the order they were written; one empty row when there are none
--- index: relation_tuple_created, store_pkey
+-- index: relation_tuple_created, revision_pkey, store_pkey
 WITH guard AS MATERIALIZED (
-    SELECT id FROM store
+    SELECT id, created_at FROM store
     WHERE id = $1 AND deleted_at IS NULL AND oldest_revision <= $2 AND head_revision >= $2
 )
-SELECT page.*
+SELECT page.created_revision, coalesce(
+    page.created_at,
+    (SELECT committed_at FROM revision
+        WHERE store_id = $1 AND revision = page.created_revision),
+    guard.created_at
+), page.object_type, page.object_id, page.relation, page.subject_type, page.subject_id,
+    page.subject_relation, page.caveat, page.context, page.expires_at
 FROM guard LEFT JOIN LATERAL (
     SELECT created_revision, created_at, object_type, object_id, relation, subject_type,
         subject_id, subject_relation, caveat, context, expires_at
