@@ -34,6 +34,7 @@ class Application:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.metrics = Metrics(settings.index_root)
+        self.metrics.follow(engine.read_from)
         self.documented = _pages(engine, settings, self.metrics)
         self.front = Front(engine, settings, self.metrics, self.documented)
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -61,6 +61,14 @@ class Metrics:
             ("decision",),
             registry=self.registry,
         )
+        self._readers = Counter(
+            "stonetown_read_from",
+            "Checks, batches and trees, by what they were read from: the node's index or storage",
+            ("source",),
+            registry=self.registry,
+        )
+        self._read_from: Mapping[str, int] = {}
+        self._told: dict[str, int] = {}
         self.in_flight = 0
         self._in_flight = Gauge(
             "stonetown_in_flight",
@@ -111,6 +119,10 @@ class Metrics:
             )
             counted[counter] = counted.get(counter, 0) + 1
 
+    def follow(self, read_from: Mapping[str, int]) -> None:
+        """Tell what questions were read from, as it is counted there."""
+        self._read_from = read_from
+
     def flush(self) -> None:
         """Hand over what was counted, where other processes see it. Each request on its own would
         cost several times as much."""
@@ -120,6 +132,9 @@ class Metrics:
         counted, self._counted = self._counted, {}
         for counter, number in counted.items():
             counter.inc(number)
+        for source, number in self._read_from.items():
+            self._readers.labels(source).inc(number - self._told.get(source, 0))
+            self._told[source] = number
         self._in_flight.set(self.in_flight)
 
     def exposition(self) -> bytes:

@@ -17,7 +17,7 @@ from engine.decision import Decision
 from engine.errors import BudgetExceeded
 from engine.jsontext import canonical_json
 from engine.requests import Check
-from engine.sight import NearReader
+from engine.sight import at_hand
 from engine.store.protocol import Snapshot
 
 
@@ -55,8 +55,9 @@ class InFlight:
 
 def _may_share(ground: Ground, check: Check) -> bool:
     """Whether it is worth it: tuples that are at hand are read sooner than an answer is awaited."""
-    near = isinstance(ground.reader, NearReader) and ground.reader.sights(1) is not None
-    return not near and not check.contextual_tuples and ground.overlay is NO_OVERLAY
+    return (
+        not at_hand(ground.reader) and not check.contextual_tuples and ground.overlay is NO_OVERLAY
+    )
 
 
 async def _result(running: asyncio.Future[Decision | None], budget: Budget) -> Decision | None:

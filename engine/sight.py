@@ -151,3 +151,8 @@ class NearReader:
     def walked(self, asked: Asked, goals: int) -> None:
         """Take note that `goals` goals were walked for want of a closure."""
         raise NotImplementedError
+
+
+def at_hand(reader: Reader) -> bool:
+    """Whether a reader has its tuples at hand now."""
+    return isinstance(reader, NearReader) and reader.sights(1) is not None

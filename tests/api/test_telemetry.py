@@ -56,6 +56,7 @@ async def test_requests_are_counted_by_call_and_status(served: Served) -> None:
         'stonetown_decisions_total{decision="allowed"} 2.0',
         'stonetown_decisions_total{decision="denied"} 2.0',
         'stonetown_decisions_total{decision="error"} 1.0',
+        'stonetown_read_from_total{source="storage"} 4.0',
         "stonetown_in_flight 0.0",
         "stonetown_streams 0.0",
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -96,7 +97,9 @@ async def test_a_write_to_the_object_counts_and_others_stay_on_the_index(nodes: 
     assert await nodes.check("document:1") == (True, before)
     after = await nodes.write("document:1#viewer@user:ann", UpdateOp.DELETE)
     assert await nodes.check("document:1") == (False, after)
+    read_from = dict(nodes.checking.read_from)
     assert await nodes.check("document:2") == (False, before)
+    assert nodes.checking.read_from - Counter(read_from) == {"index": 1}
 
 
 async def test_checks_of_one_moment_differ_where_their_objects_do(nodes: Nodes) -> None:
