@@ -70,6 +70,16 @@ async def test_changes_of_one_type(fga: Fga) -> None:
         assert refused.value.code == "query_string_type_continuation_token_mismatch"
 
 
+async def test_a_page_is_empty_only_at_the_end(fga: Fga) -> None:
+    """However much of other types lies before the next change of this one."""
+    token = (await page(fga, type="folder"))["continuation_token"]
+    for start in range(0, 1200, 100):
+        await fga.write(*[f"document:{n}#owner@user:ann" for n in range(start, start + 100)])
+    await fga.write("folder:new#viewer@user:ann")
+    (change,) = (await page(fga, type="folder", continuation_token=token))["changes"]
+    assert told(change) == "WRITE folder:new#viewer@user:ann"
+
+
 async def test_a_token_is_kept_while_nothing_is_new(fga: Fga) -> None:
     token = (await page(fga, page_size=100))["continuation_token"]
     assert await page(fga, continuation_token=token) == {
