@@ -1,5 +1,5 @@
-"""One store copied from a server that speaks OpenFGA's API: its models, its tuples, and what
-changes meanwhile.
+"""One store copied from a server that speaks OpenFGA's API: its models and their assertions, its
+tuples, and what changes meanwhile.
 
 Tuples are read page by page, from a store that goes on being written to. Then the changes are
 followed, from a minute before the first page on, in their order: whatever a page showed too early
@@ -81,6 +81,12 @@ class Copy:
         self.models = [str(model["id"]) for model in found]
         self.latest = found[-1] if found else {}
         self._model_of.clear()
+
+    def assertions(self) -> None:
+        """Copy the assertions that are kept with the models."""
+        for model in self.models:
+            if found := self._source.assertions(self.store, model):
+                self._target.keep_assertions(self.store, model, found)
 
     def tuples(self) -> None:
         """Copy the tuples, from where an earlier import stopped."""

@@ -144,6 +144,7 @@ class _Import:
         copy.tuples()
         copy.follow()
         self._catch_up_with_models(copy)
+        copy.assertions()
         self._compare(copy, checks)
         self._acknowledged()
 

@@ -100,6 +100,15 @@ class FgaServer:
         query |= {"continuation_token": token} if token else {"start_time": since}
         return self.call("GET", f"/stores/{store}/changes", query=query)
 
+    def assertions(self, store: str, model: str) -> list[Json]:
+        """The assertions that are kept with a model."""
+        told = self.call("GET", f"/stores/{store}/assertions/{model}")
+        return list(told.get("assertions") or [])
+
+    def keep_assertions(self, store: str, model: str, assertions: list[Json]) -> None:
+        """Keep assertions with a model, in place of any others."""
+        self.call("PUT", f"/stores/{store}/assertions/{model}", {"assertions": assertions})
+
     def write(self, store: str, model: str, writes: list[Json], deletes: list[Json]) -> None:
         """Write and delete, whatever was there."""
         body: Json = {"authorization_model_id": model} if model else {}

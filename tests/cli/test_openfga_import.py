@@ -56,7 +56,7 @@ class Source:
     def call(self, method: str, path: str, body: Json | None = None, **query: str) -> Json:
         response = httpx.request(method, self.url + path, json=body, params=query, timeout=20)
         assert response.is_success, response.text
-        told: Json = response.json()
+        told: Json = response.json() if response.content else {}
         return told
 
     def create(self, name: str) -> None:
@@ -139,6 +139,10 @@ def test_a_store_with_everything_keeps_its_ids(
     server_url: str, source: Source, tmp_path: Path
 ) -> None:
     program = Program(server_url)
+    newest = source.models()[0]["id"]
+    assertion = {"tuple_key": key("user:ann", "view", "document:plan"), "expectation": True}
+    path = f"/stores/{source.store}/assertions/{newest}"
+    source.call("PUT", path, {"assertions": [assertion]})
     told = ran(program, source, tmp_path, "--json").json
     (store,) = told["stores"]
     assert (store["id"], store["name"], store["models"]) == (source.store, "drive", 2)
@@ -148,6 +152,8 @@ def test_a_store_with_everything_keeps_its_ids(
     target = there(program, source)
     assert target.models() == source.models()
     assert target.tuples() == source.tuples()
+    kept = f"/stores/{source.store}/assertions/{newest}"
+    assert target.call("GET", kept) == source.call("GET", kept)
     assert target.call("GET", f"/stores/{source.store}")["name"] == "drive"
     assert not (tmp_path / "state").exists()
 
