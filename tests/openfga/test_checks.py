@@ -277,3 +277,22 @@ async def test_what_depends_on_its_own_absence_is_denied(fga: Fga) -> None:
     assert (await fga.call("batch-check", {"checks": batch}))["result"] == {"1": {"allowed": False}}
     assert await fga.list_objects("user:ann", "a", "ring") == []
     assert await fga.list_users("ring:1", "a", "user") == []
+
+
+async def test_depth_is_no_limit_unless_it_is_set() -> None:
+    for limit, deepest in ((0, 200), (25, 25)):
+        async with serving(limit_depth=limit) as served:
+            fga = await Fga.create(served.http, MODEL)
+            chain = [f"group:{n}#member@group:{n + 1}#member" for n in range(1, 200)]
+            for start in range(0, len(chain), 100):
+                await fga.write(*chain[start : start + 100])
+            for depth in (1, 25, 26, 200):
+                end = f"group:{depth}#member@user:u{depth}"
+                await fga.write(end)
+                question = f"group:1#member@user:u{depth}"
+                if depth <= deepest:
+                    assert await fga.check(question)
+                    continue
+                with pytest.raises(Refusal) as told:
+                    await fga.check(question)
+                assert told.value.code == "authorization_model_resolution_too_complex"
