@@ -13,6 +13,7 @@ from schema.errors import SchemaSyntaxError
 from schema.fga.decode import decode_model
 from schema.fga.dsl.build import MAX_NESTING, read_document
 from schema.fga.dsl.print import print_model
+from schema.fga.dsl.tokens import TokenStream
 from schema.fga.encode import encode_model
 from schema.fga.language import parse_dsl
 from schema.fga.model import AuthorizationModel, Restriction, TypeRef
@@ -111,6 +112,28 @@ def test_a_wrong_text_is_told_by_place(text: str, place: tuple[int, int], messag
     assert problem.message.startswith(message)
     assert problem.span is not None
     assert (problem.span.line, problem.span.column) == place
+
+
+LOST = [
+    ("a ^ b", ["^"], "a  b"),
+    ("a & b", ["& "], "a b"),
+    ("a = b", ["= "], "a b"),
+    ('"ab\ncd', ['"ab\\n'], "cd"),
+    ('"a\\q" b', ['"a\\q', '" b'], ""),
+    ('"""ab', ['"ab'], '""'),
+    ("'\\x4' b", ["'\\x4'"], " b"),
+    ('condition c("x', ['"'], "condition c(x"),
+]
+
+
+@pytest.mark.parametrize(("text", "lost", "kept"), LOST)
+def test_characters_that_begin_no_token_are_passed_over(
+    text: str, lost: list[str], kept: str
+) -> None:
+    stream = TokenStream(text)
+    shown = [problem.message for problem in stream.problems]
+    assert shown == [f"token recognition error at: '{item}'" for item in lost]
+    assert "".join(token.text for token in stream.tokens[:-1]) == kept
 
 
 def test_a_module_alone_is_no_model() -> None:

@@ -103,7 +103,11 @@ _IN_CONDITION = [
 _LEXERS = [
     [(name, re.compile(pattern)) for name, pattern in rules] for rules in (_ORDINARY, _IN_CONDITION)
 ]
-_LOST = re.compile(r"[bB]?[rR]?\"[^\n\r]*|[bB]?[rR]?'[^\n\r]*|.", re.DOTALL)
+_PART = r"\\(?:[xX][0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|[0-3][0-7]?)?"
+_BEGUN = re.compile(
+    rf"[&|=]|\"(?:{_ESCAPE}|[^\\\"\n\r])*(?:{_PART})?|'(?:{_ESCAPE}|[^\\'\n\r])*(?:{_PART})?"
+)
+"""What a token may begin with that does not become one."""
 
 
 class Token(NamedTuple):
@@ -162,7 +166,7 @@ class TokenStream:
         while position < len(text):
             kind, end = _longest(text, position, mode)
             if end == position:
-                end = self._lost(text, position)
+                end = self._lost(text, position, in_condition=mode == 1)
             elif kind != "CEL_COMMENT":
                 yield self._token(kind, text[position:end], position)
                 if kind == "CONDITION":
@@ -172,15 +176,14 @@ class TokenStream:
             position = end
         yield self._token(EOF, EOF, len(text))
 
-    def _lost(self, text: str, position: int) -> int:
-        """Tell of characters that begin no token; returns where to go on."""
-        match = _LOST.match(text, position)
-        end = position + 1 if match is None else match.end()
-        shown = text[position : end + 1] if end < len(text) else text[position:end]
-        at = self._token("", "", position)
-        message = f"token recognition error at: '{escaped(shown)}'"
-        self.problems.append(DslProblem(message, at.place))
-        return max(end, position + 1)
+    def _lost(self, text: str, position: int, *, in_condition: bool) -> int:
+        """Tell of characters that begin no token, up to the one that shows it; returns where to
+        go on."""
+        begun = None if in_condition else _BEGUN.match(text, position)
+        end = min(len(text), (position if begun is None else begun.end()) + 1)
+        message = f"token recognition error at: '{escaped(text[position:end])}'"
+        self.problems.append(DslProblem(message, self._token("", "", position).place))
+        return end
 
 
 def escaped(text: str) -> str:
