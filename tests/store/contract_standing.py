@@ -61,6 +61,21 @@ class StandingContract:
         assert await standing(tenant, made, 7) == whole
         assert await standing(tenant, later, 50) == whole[:100] + whole[101:]
 
+    async def test_long_spans_of_nothing_are_passed(self, storage: Storage, tenant: Tenant) -> None:
+        for _ in range(60):
+            await tenant.write(touch("doc:1#viewer@user:ann"))
+            await tenant.write(delete("doc:1#viewer@user:ann"))
+        await tenant.write(touch("doc:2#viewer@user:ann"))
+        for _ in range(60):
+            await tenant.write(touch("doc:1#viewer@user:ann"))
+            await tenant.write(delete("doc:1#viewer@user:ann"))
+        last = (await tenant.write(touch("doc:3#viewer@user:ann"))).snapshot
+        for _ in range(2):
+            found = await standing(tenant, last, 1)
+            assert [one.tuple.object.id for one in found] == ["2", "3"]
+            assert [one.written.revision for one in found] == [121, 242]
+            await collect(tenant, LATER + timedelta(days=36500))
+
     async def test_what_is_expired_stands_until_it_is_removed(self, tenant: Tenant) -> None:
         text = "doc:1#viewer@user:ann[expiration:2001-01-01T00:00:00Z]"
         snapshot = (await tenant.write(touch(text))).snapshot

@@ -38,6 +38,8 @@ _READ = {
     )
 }
 _GUARD, _PROBE, _SCAN = 0, 1, 2
+_SPAN = 16
+_SPAN_GROWS = 4
 _NOTHING: list[list[str]] = [[], [], []]
 
 
@@ -184,19 +186,25 @@ async def created(
 async def standing(
     fetch: Fetch, snapshot: Snapshot, after: tuple[int, RelationTuple] | None, limit: int
 ) -> list[Standing]:
-    """See `Storage.standing`."""
-    revision, start = 0, ("",) * 6
+    """See `Storage.standing`. Each statement reads a bounded span of revisions, for one that was
+    planned on a new table may sort all of it; spans grow, for old ones may be empty."""
+    found: list[Standing] = []
+    first, start, span = 1, ("",) * 6, _SPAN
     if after is not None:
-        revision, item = after
+        first, item = after
         start = (*item.object, item.relation, *item.subject)
-    rows = await fetch(_STANDING, snapshot.store_id, snapshot.revision, revision, *start, limit)
-    if not rows:
-        await refuse(fetch, snapshot)
-    return [
-        Standing(Written(*written), tuple_of(columns))
-        for *written, columns in ((row[0], row[1], row[2:]) for row in rows)
-        if written[0] is not None
-    ]
+    while True:
+        last = min(first + span - 1, snapshot.revision)
+        here = (snapshot.store_id, snapshot.revision, first, last, *start)
+        rows = await fetch(_STANDING, *here, limit - len(found))
+        if not rows:
+            await refuse(fetch, snapshot)
+        for revision, moment, *columns in rows:
+            if revision is not None:
+                found.append(Standing(Written(revision, moment), tuple_of(columns)))
+        if len(found) == limit or last >= snapshot.revision:
+            return found
+        first, start, span = last + 1, ("",) * 6, span * _SPAN_GROWS
 
 
 def _way(wanted: TupleFilter) -> tuple[str, int]:

@@ -144,7 +144,8 @@ FROM guard LEFT JOIN LATERAL (
 ) AS found ON true;
 
 -- name: standing
--- purpose: a page of the tuples in the order they were written; one empty row when there are none
+-- purpose: the tuples of a span of revisions, in the order they were written, after one; one empty
+--   row when there are none
 -- index: relation_tuple_created, revision_pkey, store_pkey
 WITH guard AS MATERIALIZED (
     SELECT id, created_at FROM store
@@ -163,14 +164,14 @@ FROM guard LEFT JOIN LATERAL (
     FROM relation_tuple
     WHERE store_id = $1
         AND created_revision > 0
-        AND created_revision >= $3
+        AND created_revision >= $3 AND created_revision <= $4
         AND created_revision <= $2 AND deleted_revision > $2
         AND (created_revision, object_type, object_id, relation,
                 subject_type, subject_id, subject_relation)
-            > ($3, $4, $5, $6, $7, $8, $9)
+            > ($3, $5, $6, $7, $8, $9, $10)
     ORDER BY created_revision, object_type, object_id, relation,
         subject_type, subject_id, subject_relation
-    LIMIT $10
+    LIMIT $11
 ) AS page ON true;
 
 -- The six ways to read one page of tuples in identity order. They differ in which parts of the
