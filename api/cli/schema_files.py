@@ -52,6 +52,26 @@ class SchemaProblemsError(Exception):
         """Every problem with its place and a caret, as a person reads them."""
         return render(self.problems, self.text, self.source)
 
+    def moved(self, source: str, line: int, column: int) -> SchemaProblemsError:
+        """The problems of a literal block of a file, at their lines and columns of that file; the
+        block begins at `line` and `column`."""
+        down, right = line - 1, column - 1
+        indented = "\n" * down + "".join(
+            " " * right + line for line in self.text.splitlines(keepends=True)
+        )
+        problems = [
+            problem
+            if problem.span is None
+            else replace(
+                problem,
+                span=replace(
+                    problem.span, line=problem.span.line + down, column=problem.span.column + right
+                ),
+            )
+            for problem in self.problems
+        ]
+        return SchemaProblemsError(source, problems, indented)
+
     def as_failure(self) -> Failure:
         """The same as the end of a command that needed the schema."""
         return Failure(

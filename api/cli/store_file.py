@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from api.cli.validation_file import FileProblem, ValidationFileError
+from api.cli.validation_file import FileProblem, Located, ValidationFileError
 
 SUFFIXES = (".fga.yaml", ".fga.yml")
 _FILE = ("name", "model", "model_file", "tuples", "tuple_file", "tuple_files", "tests")
@@ -100,8 +100,7 @@ class StoreFile:
     """What a file holds. `model_file` is beside it, "" if the model is in the file."""
 
     path: Path
-    model: str = ""
-    model_line: int = 1
+    model: Located | None = None
     model_file: str = ""
     tuples: tuple[StoredTuple, ...] = ()
     tests: list[StoreTest] = field(default_factory=list)
@@ -151,13 +150,14 @@ class _Reading:
     def file(self, root: Node | None) -> StoreFile:
         made = StoreFile(self._path)
         if root is None:
+            if not self.problems:
+                self.problems.append(FileProblem("the file is empty", 1))
             return made
         parts = self._mapping(root, "the file", _FILE)
         if ("model" in parts) == ("model_file" in parts):
             self._problem(root, "expected either `model` or `model_file`, and not both")
         if "model" in parts:
-            made.model = self._text(parts["model"], "model")
-            made.model_line = _line(parts["model"])
+            made.model = self._block(parts["model"])
         made.model_file = self._text(parts.get("model_file"), "model_file")
         made.tuples = self._all_tuples(parts)
         for node in self._sequence(parts.get("tests"), "tests"):
@@ -296,6 +296,17 @@ class _Reading:
             return value
         self._problem(node, f"expected text in `{what}`")
         return ""
+
+    def _block(self, node: Node) -> Located:
+        """A text in literal style is exactly in its lines of the file."""
+        text = self._text(node, "model")
+        mark = node.start_mark
+        if getattr(node, "style", None) != "|":
+            return Located(text, mark.line + 1, mark.column + 1)
+        lines = self._path.read_text(encoding="utf-8-sig").split("\n")
+        first = lines[mark.line + 1] if mark.line + 1 < len(lines) else ""
+        indent = len(first) - len(first.lstrip())
+        return Located(text, mark.line + 2, indent + 1, exact=True)
 
     def _texts(self, node: Node, what: str) -> tuple[str, ...]:
         return tuple(self._text(item, what) for item in self._sequence(node, what))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from api.cli.schema_files import FGA, MODEL_FILES, SchemaText, compiled, load
+from api.cli.models import checked
+from api.cli.schema_files import FGA, MODEL_FILES, SchemaProblemsError, SchemaText, compiled, load
 from api.cli.store_file import Question, StoredTuple, StoreFile, StoreTest, read_store_file
 from api.cli.validation_file import FileProblem, ValidationFileError
 from engine.decision import Decision, Verdict
@@ -60,9 +61,15 @@ async def run_store_file(path: Path) -> Outcome:
 
 def _model(told: StoreFile) -> str:
     """The model's text, compiled once."""
-    if not told.model_file:
-        compiled(SchemaText(told.model, f"{told.path}: model", FGA))
-        return told.model
+    if told.model is not None:
+        block = told.model
+        try:
+            checked(SchemaText(block.text, f"{told.path}: model", FGA))
+        except SchemaProblemsError as error:
+            if not block.exact:
+                raise
+            raise error.moved(str(told.path), block.line, block.column) from None
+        return block.text
     path = told.path.parent / told.model_file
     if path.suffix not in MODEL_FILES:
         problem = FileProblem(f"`{told.model_file}` is not a .fga, .json or .mod file", 1)

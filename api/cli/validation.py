@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -138,28 +138,10 @@ def _schema(told: ValidationFile) -> str:
     try:
         compiled(SchemaText(block.text, f"{told.path}: schema"))
     except SchemaProblemsError as error:
-        raise (_in_file(error, told.path, block) if block.exact else error) from None
+        if not block.exact:
+            raise
+        raise error.moved(str(told.path), block.line, block.column) from None
     return block.text
-
-
-def _in_file(error: SchemaProblemsError, path: Path, block: Located) -> SchemaProblemsError:
-    """The problems of a literal block, moved to their lines and columns of the file."""
-    down, right = block.line - 1, block.column - 1
-    indented = "\n" * down + "".join(
-        " " * right + line for line in error.text.splitlines(keepends=True)
-    )
-    problems = [
-        problem
-        if problem.span is None
-        else replace(
-            problem,
-            span=replace(
-                problem.span, line=problem.span.line + down, column=problem.span.column + right
-            ),
-        )
-        for problem in error.problems
-    ]
-    return SchemaProblemsError(str(path), problems, indented)
 
 
 def _parsed(lines: Sequence[Located], report: Report) -> list[RelationTuple]:

@@ -133,8 +133,10 @@ def test_what_comes_out_otherwise_is_told(file: Path, old: str, new: str, messag
         ("user: user:bob", "user: user:bob#x", "has no relation or permission `x`"),
         ("users: [user:anne", "user: [user:anne", "expected text in `user`"),
         ("tuple_file: more.yaml", "tuple_file: none.yaml", "No such file"),
-        ("now < end", "now < then", "undeclared reference to 'then'"),
-        ("schema 1.1", "schema 1.3", "invalid schema version"),
+        ("now < end", "now < then", "store.fga.yaml:15:11: caveat `before`: undeclared"),
+        ("schema 1.1", "schema 1.3", "store.fga.yaml:4:12: invalid schema 1.3"),
+        ("viewer but not banned", "viewr but not banned", "store.fga.yaml:13:24: the relation"),
+        (STORE, "", "the file is empty"),
     ],
 )
 def test_a_wrong_file_is_told(file: Path, old: str, new: str, message: str) -> None:
