@@ -12,7 +12,9 @@ from schema import parse_schema
 from schema.errors import SchemaSyntaxError
 from schema.fga.decode import decode_model
 from schema.fga.dsl.build import MAX_NESTING, read_document
+from schema.fga.dsl.check import Kind, check_model
 from schema.fga.dsl.print import print_model
+from schema.fga.dsl.problems import DslProblem, Place
 from schema.fga.dsl.tokens import TokenStream
 from schema.fga.encode import encode_model
 from schema.fga.language import parse_dsl
@@ -134,6 +136,19 @@ def test_characters_that_begin_no_token_are_passed_over(
     shown = [problem.message for problem in stream.problems]
     assert shown == [f"token recognition error at: '{item}'" for item in lost]
     assert "".join(token.text for token in stream.tokens[:-1]) == kept
+
+
+VERSIONS = [
+    ("1.0", Kind.SCHEMA_VERSION_UNSUPPORTED, "schema version no longer supported"),
+    ("2.0", Kind.INVALID_SCHEMA, "invalid schema 2.0"),
+]
+
+
+@pytest.mark.parametrize(("version", "kind", "message"), VERSIONS)
+def test_a_version_that_there_is_not_is_told(version: str, kind: Kind, message: str) -> None:
+    model = parse_dsl(f"model\n  schema {version}\ntype user\n")
+    place = Place(1, 1, 9, 12)
+    assert check_model(model) == [DslProblem(message, place, kind, version)]
 
 
 def test_a_module_alone_is_no_model() -> None:

@@ -28,6 +28,8 @@ from schema.rewrite import Arrow, Computed, Exclusion, Intersection, Rewrite, Th
 from schema.source import Span
 
 TYPE_RULE = r"^[^:#@\*\s]{1,254}$"
+RETIRED = ("1.0",)
+"""Versions that there once were."""
 RELATION_RULE = r"^[^:#@\*\s]{1,50}$"
 
 
@@ -83,6 +85,9 @@ class _Check:
             place = Place(0, 0, 0, 0)
             kind_ = Kind.SCHEMA_VERSION_REQUIRED
             self._problems.append(DslProblem("schema version required", place, kind_))
+        elif version in RETIRED:
+            message, span = "schema version no longer supported", self._model.version_span
+            self._tell(Kind.SCHEMA_VERSION_UNSUPPORTED, message, version, span)
         elif version not in VERSIONS:
             span = self._model.version_span
             self._tell(Kind.INVALID_SCHEMA, f"invalid schema {version}", version, span)
