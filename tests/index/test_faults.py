@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,8 +41,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-@pytest.fixture
-def keeper(root: Path, fresh_database: str) -> Iterator[Keeper]:
+@contextmanager
+def kept(root: Path, database: str) -> Iterator[Keeper]:
     """A real indexer, started again when it dies."""
     ours = {
         name: value
@@ -50,15 +51,23 @@ def keeper(root: Path, fresh_database: str) -> Iterator[Keeper]:
     }
     environment = {
         **ours,
-        "DATABASE_URL": fresh_database,
+        "DATABASE_URL": database,
         "STONETOWN_INDEX_DIR": str(root),
         "STONETOWN_INDEX_SIZE": str(SIZE),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     keeper = Keeper(IndexerServer(root, environment))
     keeper.start()
-    yield keeper
-    keeper.stop()
+    try:
+        yield keeper
+    finally:
+        keeper.stop()
+
+
+@pytest.fixture
+def keeper(root: Path, fresh_database: str) -> Iterator[Keeper]:
+    with kept(root, fresh_database) as keeper:
+        yield keeper
 
 
 class Node:
@@ -162,6 +171,28 @@ async def test_a_stopped_indexer_is_not_waited_for(keeper: Keeper, node: Node) -
     ).snapshot.revision == node.head
     os.kill(keeper.pid, signal.SIGCONT)
     await eventually(node.reads_from_the_index)
+
+
+async def test_a_second_indexer_of_a_directory_waits_for_the_first(
+    root: Path, node: Node, fresh_database: str
+) -> None:
+    """As where two nodes were given one directory: one of them writes, and the other takes over."""
+    with kept(root, fresh_database) as first:
+        await eventually(node.reads_from_the_index)
+        with kept(root, fresh_database) as second:
+            for number in range(20):
+                await node.write(users=[f"both-{number}"])
+                await node.read()
+            await eventually(node.reads_from_the_index)
+            first.stop()
+            await node.write(users=["later"])
+            await eventually(node.reads_from_the_index)
+            os.kill(second.pid, signal.SIGKILL)
+            await node.write(users=["last"])
+            await eventually(node.reads_from_the_index)
+            status = Status(root / node.store.id / "status")
+            assert status.generation == 1, "it was handed over, not built again"
+            status.close()
 
 
 async def test_a_full_disk(keeper: Keeper, node: Node, root: Path) -> None:
