@@ -10,7 +10,7 @@ import pytest
 
 from api.fga_ids import store_name
 from api.openfga import hot
-from tests.api.serving import Served, bearer, key, serving
+from tests.api.serving import PausingStorage, Served, bearer, key, serving
 from tests.openfga.client import Fga, Json, Refusal, tuple_key
 from tests.openfga.model import MODEL, conditional, filled
 
@@ -296,3 +296,19 @@ async def test_depth_is_no_limit_unless_it_is_set() -> None:
                 with pytest.raises(Refusal) as told:
                     await fga.check(question)
                 assert told.value.code == "authorization_model_resolution_too_complex"
+
+
+async def test_what_takes_too_long_is_told_as_such() -> None:
+    storage = PausingStorage()
+    async with serving(storage) as served:
+        fga = await filled(served)
+        path, soon = f"/stores/{fga.store}", {"x-stonetown-deadline-ms": "20"}
+        asked: Json = {"tuple_key": tuple_key("document:plan#viewer@user:ann")}
+        listed: Json = {"type": "document", "relation": "viewer", "user": "user:ann"}
+        storage.open.clear()
+        for call, body in (("check", asked), ("list-objects", listed)):
+            fresh = {**body, "consistency": "HIGHER_CONSISTENCY"}
+            response = await served.http.post(f"{path}/{call}", json=fresh, headers=soon)
+            told = (response.status_code, response.json()["code"])
+            assert told == (422, "throttled_timeout_error")
+        storage.open.set()

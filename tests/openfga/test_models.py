@@ -75,6 +75,22 @@ async def test_the_latest_model_answers_unless_another_is_named(served: Served) 
     await fga.write("document:2#viewer@user:bob")
 
 
+async def test_contextual_tuples_are_held_to_the_model_that_is_asked(served: Served) -> None:
+    fga = await Fga.create(served.http, OLD)
+    old = fga.model
+    new = await fga.write_model(NEW)
+    plain, public = "document:1#viewer@user:ann", "document:1#viewer@user:*"
+    for model, good, bad in ((old, plain, public), (new, public, plain), ("", public, plain)):
+        fga.model = model
+        assert await fga.check(plain, [good])
+        assert await fga.list_objects("user:ann", "viewer", "document", [good]) == ["document:1"]
+        listed = await fga.list_users("document:1", "viewer", "user", [good])
+        assert listed == [good.partition("@")[2]]
+        with pytest.raises(Refusal) as told:
+            await fga.check(plain, [bad])
+        assert told.value.code == "invalid_tuple"
+
+
 async def test_answers_name_the_model_that_was_asked(fga: Fga) -> None:
     name = "openfga-authorization-model-id"
     key = {"user": "user:ann", "relation": "viewer", "object": "document:plan"}
