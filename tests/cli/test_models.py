@@ -89,7 +89,7 @@ def test_check_reads_json_and_modules(file: Path, tmp_path: Path) -> None:
     manifest = modules(tmp_path)
     ended = offline.ok("schema", "check", str(tmp_path / "model.json"), str(manifest))
     assert ended.out.count("no problems") == 2
-    (tmp_path / "model.json").write_text('{"schema_version": "1.0"}')
+    (tmp_path / "model.json").write_text('{"schema_version": "0.9"}')
     ended = offline("schema", "check", str(tmp_path / "model.json"))
     assert (ended.code, "invalid schema" in ended.out) == (1, True)
 
