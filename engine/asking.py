@@ -213,6 +213,10 @@ def _group(
 ) -> _Group:
     """The group of a check, made if need be. Raises EngineError naming the field."""
     subject = check.subject
+    if not check.context and not check.contextual_tuples:
+        group = asked.get((subject, "", ()))
+        if group is not None:
+            return group
     context = checked_context(ground, check.context, f"{path}context")
     overlay = checked_overlay(ground, check.contextual_tuples, f"{path}contextual_tuples")
     key = (subject, context, overlay)

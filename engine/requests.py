@@ -69,9 +69,10 @@ class Overlay:
         return self.schema is not None or self.named is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Check:
-    """Is `subject` a member of `object#relation` (a relation or a permission)?
+    """Is `subject` a member of `object#relation` (a relation or a permission)? Never changed: it
+    is not frozen only because that makes each of very many four times as dear.
 
     `contextual_tuples` count as stored for this check alone and replace stored tuples of the same
     identity; they are validated against the schema like a write. `explain` asks for the reasons.
@@ -85,7 +86,7 @@ class Check:
     explain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckAnswer:
     """A decision and the zookie of the snapshot it was computed at; `explanation` is in the proof
     format (`docs/explain.md`), if asked for. `schema_name` names the version that decided."""
