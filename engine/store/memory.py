@@ -127,7 +127,7 @@ class MemoryStorage:
 
     async def named_schema(self, store_id: str, name: str) -> SchemaRecord:
         for record in self._store(store_id).schemas.values():
-            if record.name == name:
+            if name and record.name == name:
                 return record
         raise refusals.unknown_schema(name)
 

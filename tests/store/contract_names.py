@@ -33,9 +33,10 @@ class NamedSchemasContract:
             assert await storage.named_schema(tenant.id, name) == wanted
             assert await storage.schema(tenant.id, snapshot.schema_version) == wanted
         assert await tenant.snapshot() == second
+        await tenant.put_schema("// without a name")
         for unknown in ("two", "ONE", ""):
             with pytest.raises(UnknownSchema):
-                await storage.named_schema(tenant.id, unknown or "none")
+                await storage.named_schema(tenant.id, unknown)
         other = await Tenant.make(storage)
         with pytest.raises(UnknownSchema):
             await storage.named_schema(other.id, "one")
