@@ -25,10 +25,11 @@ class _Refused(ValueError):
     """Why a JSON text was refused, in words for the client."""
 
 
-def parse_json(text: str | bytes, field: str = "body") -> Any:
-    """Parse one JSON value. Raises InvalidRequest naming `field` for anything not strict JSON."""
+def parse_json(text: str | bytes, field: str = "body", *, deepest: int = MAX_DEPTH) -> Any:
+    """Parse one JSON value. Raises InvalidRequest naming `field` for anything not strict JSON, and
+    for what is nested deeper than `deepest`."""
     found = _plain(text)
-    return _carefully(text, field) if found is None else found
+    return _carefully(text, field, deepest) if found is None else found
 
 
 def _plain(text: str | bytes) -> Any:
@@ -73,11 +74,11 @@ def _strings(value: Any, depth: int) -> int:
     return 0
 
 
-def _carefully(text: str | bytes, field: str) -> Any:
+def _carefully(text: str | bytes, field: str, deepest: int = MAX_DEPTH) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        _check_depth(text)
+        _check_depth(text, deepest)
         value = _DECODER.decode(text)
         _check_strings(text, value)
     except UnicodeDecodeError as error:
@@ -129,10 +130,10 @@ def _refuse(field: str, why: str) -> NoReturn:
     )
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, deepest: int) -> None:
     """Refuse deep nesting before the recursive parser sees it; brackets in strings count not."""
     depth, quoted, escaped = 0, False, False
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if text.count("[") + text.count("{") <= deepest:
         return
     for char in text:
         if quoted:
@@ -146,8 +147,8 @@ def _check_depth(text: str) -> None:
             quoted = True
         elif char in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise _Refused(f"nested deeper than {MAX_DEPTH}")
+            if depth > deepest:
+                raise _Refused(f"nested deeper than {deepest}")
         elif char in "]}":
             depth -= 1
 

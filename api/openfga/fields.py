@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from api.fga_ids import ID, ID_PATTERN
 from api.openfga.errors import Refused
 from engine.errors import InvalidRequest
-from engine.jsontext import parse_json, type_name
+from engine.jsontext import MAX_DEPTH, parse_json, type_name
 
 REQUIRED = "value is required"
 _CODES: Mapping[tuple[str, str], str] = {
@@ -225,12 +225,12 @@ class Message:
         return value
 
 
-def body_of(text: bytes, name: str) -> Message:
+def body_of(text: bytes, name: str, *, deepest: int = MAX_DEPTH) -> Message:
     """The body of a request; an empty one is the empty message. Raises Refused."""
     if not text.strip():
         return Message({}, name)
     try:
-        return Message(parse_json(text), name)
+        return Message(parse_json(text, deepest=deepest), name)
     except InvalidRequest as error:
         raise Refused("validation_error", f"malformed JSON: {error.message}") from None
 

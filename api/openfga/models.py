@@ -23,6 +23,7 @@ from api.openfga.fields import Message, body_of, check, invalid
 from api.openfga.paging import page_of, query_of
 from engine.errors import EngineError, SchemaRefused
 from engine.requests import MINIMIZE_LATENCY
+from schema.fga.decode import MAX_DEPTH
 from schema.fga.encode import encode_model
 from schema.fga.language import parse_model
 from schema.fga.validate import in_openfga_words
@@ -31,12 +32,20 @@ _REQUEST = "WriteAuthorizationModelRequest"
 _LANGUAGE = "fga"
 _VERSIONS = ("1.0", "1.1", "1.2")
 _MOST_CONDITIONS = 25
+_DEEPEST = 8 + 3 * MAX_DEPTH
+"""An operator within an operator is three levels of JSON, and a rewrite stands in some more."""
 
 
 async def write_model(call: Call) -> Answer:
     """`POST /authorization-models`."""
     text = await call.text()
-    body = body_of(text, _REQUEST)
+    if len(text) > call.settings.openfga_max_model_bytes:
+        raise Refused(
+            "exceeded_entity_limit",
+            f"model exceeds size limit: {len(text)} bytes vs"
+            f" {call.settings.openfga_max_model_bytes} bytes",
+        )
+    body = body_of(text, _REQUEST, deepest=_DEEPEST)
     types = body.items("type_definitions", low=1)
     most = call.settings.openfga_max_types_per_model
     if len(types) > most:
@@ -44,12 +53,6 @@ async def write_model(call: Call) -> Answer:
             "exceeded_entity_limit",
             "The number of type definitions in an authorization model exceeds the allowed limit of"
             f" {most}",
-        )
-    if len(text) > call.settings.openfga_max_model_bytes:
-        raise Refused(
-            "exceeded_entity_limit",
-            f"model exceeds size limit: {len(text)} bytes vs"
-            f" {call.settings.openfga_max_model_bytes} bytes",
         )
     _check_fields(body)
     model = chosen_id(call)

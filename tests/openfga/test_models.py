@@ -110,6 +110,27 @@ async def test_answers_name_the_model_that_was_asked(fga: Fga) -> None:
             assert response.headers["stonetown-zookie"], call
 
 
+async def test_operators_may_be_nested(served: Served) -> None:
+    fga = await Fga.create(served.http)
+    for depth, status in ((60, 201), (150, 400)):
+        model = encode_model(parse_model(OLD))
+        relations = model["type_definitions"][1]["relations"]
+        relations["blocked"] = {"this": {}}
+        rewrite: Any = {"this": {}}
+        for _ in range(depth):
+            rewrite = {"union": {"child": [rewrite, {"computedUserset": {"relation": "blocked"}}]}}
+        relations["viewer"] = rewrite
+        restricted = model["type_definitions"][1]["metadata"]["relations"]
+        restricted["blocked"] = restricted["viewer"]
+        path = f"/stores/{fga.store}/authorization-models"
+        response = await served.http.post(path, json=model)
+        assert response.status_code == status, response.text
+        if status == 201:
+            await fga.write("document:1#blocked@user:ann")
+            assert await fga.check("document:1#viewer@user:ann")
+            assert (await served.http.get(path)).status_code == 200
+
+
 async def test_models_that_are_not_there(fga: Fga) -> None:
     there, other = fga.model, new_id()
     fga.model = other
@@ -210,3 +231,12 @@ async def test_either_spelling_of_a_field_is_taken(served: Served) -> None:
         del read["id"]
         told.append(read)
     assert told[0] == told[1]
+
+
+async def test_an_id_that_is_taken_is_a_conflict(served: Served) -> None:
+    fga = await Fga.create(served.http, OLD)
+    model = encode_model(parse_model(OLD))
+    path = f"/stores/{fga.store}/authorization-models"
+    for body, where, taken in (({"name": "acme"}, "/stores", fga.store), (model, path, fga.model)):
+        response = await served.http.post(where, json=body, headers={"stonetown-id": taken})
+        assert (response.status_code, response.json()["code"]) == (409, "already_exists")
