@@ -184,7 +184,7 @@ class Writing:
         key = _idempotency(
             request.idempotency_key,
             "schema",
-            *(request.text, request.language, metadata, request.name),
+            *(request.text, request.language, metadata, *_named(request.name)),
         )
         return evolve.Wanted(
             *(request.text, request.language, self._clock(), metadata, request.actor, key),
@@ -196,8 +196,14 @@ def _idempotency_of(request: WriteRequest, metadata: str) -> Idempotency | None:
     """The idempotency of a write, if it bears a key: a digest costs as much as validation."""
     if not request.idempotency_key:
         return None
-    described = (*_described(request), metadata, request.schema_name)
+    described = (*_described(request), metadata, *_named(request.schema_name))
     return _idempotency(request.idempotency_key, "write", *described)
+
+
+def _named(name: str) -> tuple[str, ...]:
+    """A name as a part of a digest. Without one it is as before there were names, so that a request
+    is known again that was begun then."""
+    return (name,) if name else ()
 
 
 def _described(request: WriteRequest) -> tuple[list[list[Any]], list[list[Any]]]:
