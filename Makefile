@@ -27,12 +27,13 @@ format: ## Format the code
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: ## Measure checks on memory, Postgres and the index, then lists in a million tuples
+bench: ## Measure checks on memory, Postgres and the index, lists in a million tuples, the dialects
 	@scripts/venv.sh dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m loadtests.onindex)
 	@$(if $(ARGS),,$(BIN)/python -m loadtests.lookups)
 	@$(if $(ARGS),,$(BIN)/python -m loadtests.lookups --index)
+	@$(if $(ARGS),,$(BIN)/python -m loadtests.dialects)
 
 load: ## Measure a server of its own over HTTP: requests a second, and times at 60 % of that
 	@scripts/venv.sh dev

@@ -22,6 +22,7 @@ PARTS = {
     "writes": ("loadtests.writes",),
     "http": ("loadtests.load", "--tuples", "100000", "--seconds", "3"),
     "http-bare": ("loadtests.load", "--bare", "--seconds", "3"),
+    "dialects": ("loadtests.dialects",),
     "peer": ("loadtests.peer", "--tuples", "20000"),
 }
 

@@ -46,12 +46,12 @@ class Service:
         """The memory of the largest of them, but for mapped files, such as the index."""
         return max(map(anonymous_megabytes, self.workers))
 
-    def index(self) -> None:
-        """Have the node's index of the store built. Raises NotServedError."""
+    def index(self, store: str = "default") -> None:
+        """Have the node's index of a store built. Raises NotServedError."""
         if self.data is not None:
             host, port = self.address
             named = {"STONETOWN_DATA": self.data, "STONETOWN_URL": f"http://{host}:{port}"}
-            command = [sys.executable, "-m", "api.cli.main", "index", "build", "default", "--json"]
+            command = [sys.executable, "-m", "api.cli.main", "index", "build", store, "--json"]
             ended = subprocess.run(  # noqa: S603 - our own interpreter
                 command, env=os.environ | named, stdout=subprocess.DEVNULL, check=False
             )
