@@ -286,7 +286,11 @@ class Front:
     async def _verify(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Whose token it is. Raises as `Verifier.verify`."""
         assert self._verifier is not None  # or the caller is known, or refused
-        return await self._verifier.verify(bearer(headers[b"authorization"]))
+        self._enter()  # the issuer may take its time
+        try:
+            return await self._verifier.verify(bearer(headers[b"authorization"]))
+        finally:
+            self._leave()
 
     def _check_headers(
         self, pairs: list[Header], headers: Mapping[bytes, bytes], url_length: int

@@ -213,3 +213,18 @@ def test_which_keys_are_taken() -> None:
         Signer("short", bits=1024).published,
     ):
         assert read_keys(published(bad)) == (), bad
+
+
+async def test_no_more_wait_for_the_issuer_than_may_be_under_way(issuer: OidcIssuer) -> None:
+    issuer.open.clear()
+    async with serving(**issuer.settings(max_in_flight=2)) as served:
+        headers = bearer(issuer.token())
+        calls = [
+            asyncio.create_task(served.http.get(f"{STORE}/schema", headers=headers))
+            for _ in range(5)
+        ]
+        done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert all(call.result().json()["code"] == "overloaded" for call in done)
+        issuer.open.set()
+        statuses = sorted(response.status_code for response in await asyncio.gather(*calls))
+        assert statuses == [200, 200, 503, 503, 503]
