@@ -53,7 +53,7 @@ def svg(chart: Chart) -> str:
         f"<title>{escape(chart.title)}</title>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="10" y="20" font-size="14" font-weight="bold">{escape(chart.title)}</text>',
-        f'<text x="10" y="40" fill="#666666">{escape(chart.note)}</text>',
+        f'<text x="10" y="40" fill="#666666">{escape(chart.note)}; logarithmic</text>',
     ]
     for number, bar in enumerate(chart.bars):
         top = _TOP + number * _ROW
