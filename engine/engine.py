@@ -116,10 +116,12 @@ class Engine(Accesses, Documents):
         cursor: str | None = None,
         prefix: str = "",
         title: str | None = None,
+        names: Collection[str] | None = None,
     ) -> tuple[list[StoreRecord], str | None]:
-        """A page of the stores whose names begin with `prefix`, of one title if it is given, by
-        name, and the cursor of the next page or None."""
-        wanted = lists.StoresWanted(prefix, title or None)
+        """A page of the stores whose names begin with `prefix`, of one title if it is given, and
+        of no others than `names` if they are given, by name; and the cursor of the next page or
+        None."""
+        wanted = lists.StoresWanted(prefix, title or None, names)
         return await lists.stores(self.storage, self._cursors, self.limits, limit, cursor, wanted)
 
     async def delete_store(self, name: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from engine.consistency import Freshness
 from engine.cursor import Call, Cursor, Cursors
 from engine.digest import digest
-from engine.errors import LimitExceeded
+from engine.errors import LimitExceeded, StoreNotFound
 from engine.grounds import Grounds, arguments_of
 from engine.limits import Limits
 from engine.requests import Consistency, Overlay, ReadAnswer
@@ -147,10 +148,12 @@ def _tuple_at(position: tuple[str, ...]) -> RelationTuple:
 
 
 class StoresWanted(NamedTuple):
-    """Which stores to list: by how their names begin, and of one title unless it is None."""
+    """Which stores to list: by how their names begin, of one title unless it is None, and of these
+    names alone unless they are None."""
 
     prefix: str = ""
     title: str | None = None
+    names: Collection[str] | None = None
 
 
 async def stores(
@@ -164,10 +167,29 @@ async def stores(
     """A page of stores by name. Raises InvalidCursor, LimitExceeded."""
     size = limits.page_default if limit is None else limit
     check_limit(size, limits.page_maximum)
-    call = Call("", "stores", digest(*wanted))
+    call = Call("", "stores", digest(wanted.prefix, wanted.title))
     after = "" if cursor is None else (await cursors.open(cursor, call)).position[0]
-    found = await storage.list_stores(after, size + 1, prefix=wanted.prefix, title=wanted.title)
+    if wanted.names is None:
+        found = await storage.list_stores(after, size + 1, prefix=wanted.prefix, title=wanted.title)
+    else:
+        found = await _named_stores(storage, after, size + 1, wanted)
     if len(found) <= size:
         return found, None
     place = Cursor(0, 0, _EPOCH, (found[size - 1].name,))
     return found[:size], await cursors.seal(call, place)
+
+
+async def _named_stores(
+    storage: Storage, after: str, limit: int, wanted: StoresWanted
+) -> list[StoreRecord]:
+    """As `Storage.list_stores`, of the wanted names alone. Each is asked for: a page that was made
+    by leaving out others would end at a name that is not to be told."""
+    found: list[StoreRecord] = []
+    for name in sorted(wanted.names or ()):
+        if len(found) == limit:
+            break
+        if name > after and name.startswith(wanted.prefix):
+            with suppress(StoreNotFound):
+                record = await storage.get_store(name)
+                found += [record] if wanted.title in (None, record.title) else []
+    return found
