@@ -13,7 +13,7 @@ import re
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -63,6 +63,9 @@ _ONCE = (
     b"content-length",
     b"idempotency-key",
     b"last-event-id",
+    b"openfga-authorization-model-id",
+    b"stonetown-id",
+    b"stonetown-zookie",
     b"x-request-id",
     b"x-stonetown-deadline-ms",
 )
@@ -100,6 +103,11 @@ class Front:
         self._slow = settings.slow_request
         # At any other level `debug` does nothing, which it takes its time for.
         self._tells_all = logging.getLogger().isEnabledFor(logging.DEBUG)
+
+    @property
+    def streaming(self) -> Collection[str]:
+        """Whose streams are open."""
+        return self._streams.keys()
 
     def stop(self) -> None:
         """End every watch with the zookie to resume from; other calls finish as they are."""
@@ -268,6 +276,8 @@ class Front:
         finally:
             self._open_streams -= 1
             self._streams[name] -= 1
+            if not self._streams[name]:
+                del self._streams[name]  # there may be ever new subjects of tokens
             self._metrics.streams.dec()
 
     def _recognise(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:

@@ -79,9 +79,15 @@ async def test_headers_and_urls_are_bounded(served: Served) -> None:
 
 
 async def test_a_header_that_decides_stands_once(served: Served) -> None:
-    twice = [("idempotency-key", "a"), ("idempotency-key", "b")]
-    response = await served.post("/write", WRITE, headers=twice)
-    assert (response.status_code, response.json()["field"]) == (400, "idempotency-key")
+    for name in (
+        "idempotency-key",
+        "openfga-authorization-model-id",
+        "stonetown-id",
+        "stonetown-zookie",
+    ):
+        twice = [(name, "a"), (name, "b")]
+        response = await served.post("/write", WRITE, headers=twice)
+        assert (response.status_code, response.json().get("field")) == (400, name)
 
 
 async def test_calls_without_a_body_refuse_one(served: Served) -> None:

@@ -230,3 +230,4 @@ async def test_streams_are_bounded_per_key_and_per_worker() -> None:
                 await anext(others)
                 full = await served.http.get(f"{STORE}/export", headers=one)
                 assert (full.status_code, full.json()["code"]) == (503, "overloaded")
+    assert not served.app.front.streaming  # nothing is kept of those who are gone
