@@ -1,7 +1,7 @@
 # The ways into the project. Needs make, sh, and Python 3.11 or newer with its venv module.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench load measure fuzz crosscheck soak lock format
+.PHONY: help serve test check bench load measure fuzz contract crosscheck soak lock format
 
 BIN := .venv/bin
 # What tests print about themselves; `make test ARGS="tests/engine -x"` runs a part.
@@ -46,6 +46,10 @@ measure: ## Measure everything for docs/performance.md and draw it; ARGS=onindex
 fuzz: ## Compare a million random checks with the reference evaluator
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+contract: ## Hold every answer of a server of its own to its documents, and to OpenFGA's
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.contract $(ARGS)
 
 crosscheck: ## Hold every question against a check of everything, on memory, index and Postgres
 	@scripts/venv.sh dev
