@@ -41,16 +41,20 @@ async def test_a_model_is_read_as_it_was_written_with_every_field(fga: Fga) -> N
     assert told["schema_version"] == "1.1"
 
 
-async def test_models_are_listed_in_pages_the_newest_first(served: Served) -> None:
+@pytest.mark.parametrize(("count", "size"), [(5, 2), (13, 7), (10, 5), (12, 100)])
+async def test_models_are_listed_in_pages_the_newest_first(
+    served: Served, count: int, size: int
+) -> None:
     fga = await Fga.create(served.http)
-    made = [await fga.write_model(OLD) for _ in range(5)]
+    made = [await fga.write_model(OLD) for _ in range(count)]
     assert made == sorted(set(made))
     seen: list[str] = []
     token = ""
     while True:
         path = f"/stores/{fga.store}/authorization-models"
-        page = await fga.send("GET", path, page_size=2, continuation_token=token)
+        page = await fga.send("GET", path, page_size=size, continuation_token=token)
         seen += [model["id"] for model in page["authorization_models"]]
+        assert len(seen) % size == 0 or len(seen) == count
         token = page["continuation_token"]
         if not token:
             break
