@@ -33,7 +33,7 @@ _OTHER_TYPE = "The type in the querystring and the continuation token don't matc
 async def read_changes(call: Call) -> Answer:
     """`GET /changes`."""
     query = query_of(call, "ReadChangesRequest")
-    kind = query.text("type", fields.ANY_TEXT)
+    kind = query.text("type", fields.CHANGED_TYPE)
     size, token = page_of(query)
     begin = _start(query.text("start_time", fields.ANY_TEXT))
     await call.no_body()

@@ -112,6 +112,7 @@ async def test_what_is_refused(fga: Fga) -> None:
         ({"continuation_token": "AAA"}, "invalid_continuation_token"),
         ({"continuation_token": "*"}, "validation_error"),
         ({"page_size": 101}, "page_size_invalid"),
+        ({"type": "x" * 255}, "type_invalid_pattern"),
     ):
         with pytest.raises(Refusal) as refused:
             await page(fga, **query)
