@@ -53,8 +53,8 @@ async def test_models_are_listed_in_pages_the_newest_first(
     while True:
         path = f"/stores/{fga.store}/authorization-models"
         page = await fga.send("GET", path, page_size=size, continuation_token=token)
+        assert len(page["authorization_models"]) == min(size, count - len(seen))
         seen += [model["id"] for model in page["authorization_models"]]
-        assert len(seen) % size == 0 or len(seen) == count
         token = page["continuation_token"]
         if not token:
             break
