@@ -90,7 +90,7 @@ class Verifier:
         key = await self._key(token)
         claims = self._claims(token, key)
         principal = self._principal(claims)
-        known = _Known(principal, float(claims["exp"]), self._keys.generation)
+        known = _Known(principal, claims["exp"], self._keys.generation)
         self._known.put(sha256(token).digest(), known)
         return principal
 
@@ -122,6 +122,7 @@ class Verifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
+            claims["exp"] = float(claims["exp"])
         except jwt.MissingRequiredClaimError as error:
             fault = _OF_CLAIM.get(str(error.claim), TokenFault.CLAIMS)
             raise refused(fault, f"the token has no `{error.claim}`") from None

@@ -22,7 +22,7 @@ from api.openfga.tuples import tuple_refused
 from engine.errors import EngineError, TupleAbsent, TupleExists
 from engine.requests import MINIMIZE_LATENCY, WriteRequest
 from engine.store.protocol import Update, UpdateOp
-from engine.tuples import RelationTuple, Subject
+from engine.tuples import Subject
 
 _PLACE = re.compile(r"updates\[(\d+)\]")
 _ON_DUPLICATE = {
@@ -114,16 +114,15 @@ def _refusal(error: EngineError, updates: Sequence[Update], terms: Terms) -> Fai
     """What kept a write from being done, as OpenFGA tells it."""
     place = _PLACE.search(error.field)
     update = updates[int(place[1])] if place is not None else None
-    if isinstance(error, TupleExists | TupleAbsent):
-        return _conflict(error, updates)
+    if update is not None and isinstance(error, TupleExists | TupleAbsent):
+        return _conflict(error, update)
     if update is not None:
         return tuple_refused(error, update.tuple, keys.INVALID)
     return terms.no_model(error) or error
 
 
-def _conflict(error: EngineError, updates: Sequence[Update]) -> Refused:
+def _conflict(error: EngineError, update: Update) -> Refused:
     """The refusal for a tuple that is there, is not, or is there with another condition."""
-    update = next(one for one in updates if _is(one.tuple, error.extra["tuple"]))
     told = keys.shown_identity(update.tuple)
     code = "write_failed_due_to_invalid_input"
     if isinstance(error, TupleAbsent):
@@ -135,9 +134,3 @@ def _conflict(error: EngineError, updates: Sequence[Update]) -> Refused:
             f" {told}",
         )
     return Refused(code, f"cannot write a tuple which already exists: {told}: {_EXISTS}")
-
-
-def _is(item: RelationTuple, told: str) -> bool:
-    """Whether an error tells of this tuple, of which a condition may have been normalised."""
-    identity = str(RelationTuple(*item.identity))
-    return told == identity or told.startswith(f"{identity}[")

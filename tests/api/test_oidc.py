@@ -127,6 +127,7 @@ REFUSED: list[tuple[str, Forge, str]] = [
     ("claims are a list", lambda i: _signed(i, b"[]"), "not well formed"),
     ("claims are no JSON", lambda i: _signed(i, b"\xff"), "not well formed"),
     ("expiry without end", lambda i: _signed(i, _infinite(i)), "not well formed"),
+    ("expiry beyond numbers", lambda i: i.token(exp=10**400), "not well formed"),
 ]
 
 
