@@ -27,7 +27,7 @@ from tests.conformance.systems import EngineTenant, System, Tenant, touches
 from tests.conformance.test_known_bypasses import REFUSED
 from tests.conformance.test_lookup_subjects import contexts, named
 from tests.conformance.validation_files import ValidationFile, every_file, goals
-from tests.engine.agreement import simplified
+from tests.engine.agreement import in_words, simplified
 from tests.lookups.objects import every_page
 
 SIZES = (1, 2, 3, 1000)
@@ -60,7 +60,7 @@ class Brute(NamedTuple):
             ]
             answer = await self.tenant.engine.check_batch(self.tenant.name, checks, at)
             says = zip(part, map(simplified, answer.results), strict=True)
-            found |= {str(each): str(said) for each, said in says if said != "denied"}
+            found |= {str(each): in_words(said) for each, said in says if said != "denied"}
         return found
 
     async def list(self, kinds: Sequence[str], relation: str, subject: Subject) -> dict[str, str]:
@@ -73,7 +73,7 @@ class Brute(NamedTuple):
                 self.tenant.engine.lookup_objects, self.tenant.name, asked, way
             )
             assert [item.object for item in found] == sorted({item.object for item in found})
-            says = {str(item.object): str(simplified(item.decision)) for item in found}
+            says = {str(item.object): in_words(simplified(item.decision)) for item in found}
             made.append(says | {gap.about: "error" for gap in gaps})
         assert all(one == made[0] for one in made)
         return made[0]

@@ -54,6 +54,11 @@ def simplified(result: Decision | EngineError) -> str | frozenset[str]:
     return result.missing if result.verdict is Verdict.CONDITIONAL else str(result.verdict)
 
 
+def in_words(said: str | frozenset[str]) -> str:
+    """What was said as a text: equal sets of names may print in different orders."""
+    return said if isinstance(said, str) else "missing " + ", ".join(sorted(said))
+
+
 async def compare(seed: int, answer: Answer, tally: Counter[str]) -> list[str]:
     """The disagreements in the world of one seed, in words; counts the oracle's answers."""
     worlds = Worlds(seed, strict=seed % 4 == 0)

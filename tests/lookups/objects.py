@@ -11,7 +11,7 @@ from engine.pages import Way
 from engine.requests import FoundObject, Gap, LookupObjects, ObjectsAnswer
 from engine.store.protocol import Storage
 from engine.tuples import Object, Subject
-from tests.engine.agreement import simplified
+from tests.engine.agreement import in_words, simplified
 from tests.lookups.subjects import IDS, halves, pages_of, planted
 from tests.reference import Oracle, World
 
@@ -69,7 +69,7 @@ async def listed(objects: Objects, store: str, asked: LookupObjects) -> dict[str
     assert all(one == told[0] for one in told), told
     found, gaps = told[0]
     count = await objects.count(store, asked, Way())
-    says = {str(item.object): str(simplified(item.decision)) for item in found}
+    says = {str(item.object): in_words(simplified(item.decision)) for item in found}
     assert count.allowed == sum(said == "allowed" for said in says.values())
     assert count.allowed + count.conditional == len(found)
     assert [gap.about for gap in count.gaps] == gaps[:10]
@@ -98,7 +98,7 @@ async def compare(
             says = await listed(objects, store, asked)
             oracle = oracles[subject]
             truth = {
-                str(Object(kind, id_)): str(oracle.answer(Object(kind, id_), relation))
+                str(Object(kind, id_)): in_words(oracle.answer(Object(kind, id_), relation))
                 for kind in kinds
                 for id_ in IDS[kind]
             }
