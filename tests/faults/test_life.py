@@ -13,7 +13,7 @@ import pytest
 from api.servers.postgres import PrivatePostgres
 from api.servers.process import processes_in
 from tests.faults.service import Service, write
-from tests.servers import eventually, frozen
+from tests.servers import eventually, frozen, started_by
 
 
 def children(data: Path) -> list[int]:
@@ -182,12 +182,11 @@ async def test_several_workers_are_kept_and_ended(data: Path) -> None:
 def workers_of(parent: int) -> list[int]:
     """The processes of `python -m api.workers` that `parent` started."""
     found = []
-    for task in Path(f"/proc/{parent}/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"api.workers" in command:
-                found.append(int(pid))
+    for pid in started_by(parent):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"api.workers" in command:
+            found.append(pid)
     return sorted(found)

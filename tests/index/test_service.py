@@ -17,17 +17,16 @@ from api.index_metrics import exposition, health
 from engine.cache.shared import elapsed
 from engine.index.report import Line, Report, read_report, write_report
 from tests.faults.service import Service, write
-from tests.servers import eventually
+from tests.servers import eventually, started_by
 
 
 def processes(parent: int, module: str) -> list[int]:
     """The processes of `python -m module` that `parent` started."""
     found = []
-    for task in Path(f"/proc/{parent}/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if module.encode() in command:
-                found.append(int(pid))
+    for pid in started_by(parent):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if module.encode() in command:
+            found.append(pid)
     return found
 
 
