@@ -125,7 +125,8 @@ class Asked(NamedTuple):
 
 
 class NearReader:
-    """A reader that may have its tuples at hand, so that each is read when it is asked for.
+    """A reader that may have its tuples at hand, so that each is read when it is asked for. As it
+    stands, one that never has, and knows nothing beforehand.
 
     A class that others inherit from, and no protocol: whether a reader is one is asked with every
     check, and that is answered at once only of a class.
@@ -133,24 +134,23 @@ class NearReader:
 
     __slots__ = ()
 
-    def sights(self, limit: int) -> Sights | None:
+    def sights(self, limit: int) -> Sights | None:  # noqa: ARG002 - for those who have them
         """Sights of the reader's snapshot, to be used in one round; None if its tuples have to be
         fetched. A sight raises BudgetExceeded when it would look at more than `limit` tuples.
         """
-        raise NotImplementedError
+        return None
 
-    def lost(self, error: Exception) -> bool:
+    def lost(self, error: Exception) -> bool:  # noqa: ARG002 - it has nothing to lose
         """Whether an error that a sight raised means that the tuples are not at hand any more.
         Nothing was seen wrongly by then, and `sights` may be asked for again."""
-        raise NotImplementedError
+        return False
 
-    def closure(self, asked: Asked) -> Closed | None:
+    def closure(self, asked: Asked) -> Closed | None:  # noqa: ARG002 - whatever is asked for
         """What is known beforehand, at the reader's snapshot."""
-        raise NotImplementedError
+        return None
 
     def walked(self, asked: Asked, goals: int) -> None:
         """Take note that `goals` goals were walked for want of a closure."""
-        raise NotImplementedError
 
 
 def at_hand(reader: Reader) -> bool:
