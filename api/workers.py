@@ -16,15 +16,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
 from pathlib import Path
-from queue import SimpleQueue
 
 import structlog
 import uvloop
 from prometheus_client import multiprocess
 
 from api.indexing import IndexerPlace, after_death
+from api.orders import Order, Orders
 from api.servers.account import Account
 from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
@@ -104,19 +103,12 @@ class Worker:
         return "see the log lines above"
 
 
-class Order(Enum):
-    """What the parent is told by a signal."""
-
-    STOP = "stop"
-    RELOAD = "reload"
-
-
 def run(
     settings: Settings,
     place: Place,
     environment: Mapping[str, str],
     ready: Callable[[], None],
-    orders: SimpleQueue[Order],
+    orders: Orders,
 ) -> None:
     """Keep `settings.workers` processes from when `ready` is called until the order to stop.
 
@@ -177,9 +169,7 @@ class _Place:
         self.worker.bury()
 
 
-def _reload(
-    places: list[_Place], place_for: Callable[[int], _Place], orders: SimpleQueue[Order]
-) -> None:
+def _reload(places: list[_Place], place_for: Callable[[int], _Place], orders: Orders) -> None:
     """Start a new process for each place and then end the old one, place after place, so that
     there are never fewer than before. Ends early when there is another order, or when a new process
     does not start: the old one stays."""

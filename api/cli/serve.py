@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from redis.asyncio import ConnectionPool
 from api import workers
 from api.cli.failure import ExitCode, Failure
 from api.cli.options import LOCAL, Run, command
+from api.orders import Orders
 from api.servers.directory import DataDirectory
 from api.servers.failure import ServerFailed
 from api.servers.postgres import PrivatePostgres
@@ -27,7 +27,6 @@ from api.serving import Place, address_of, listen
 from api.serving import serve as serve_here
 from api.settings import Settings, SettingsError, environment_name, load_settings
 from api.telemetry import configure_logging
-from api.workers import Order
 from engine.errors import Unavailable
 from engine.store.postgres.migrate import MigrationRefusedError, migrate, pending
 
@@ -101,12 +100,9 @@ def _serve(run: Run, settings: Settings, given: dict[str, Any], stack: ExitStack
     if settings.workers == 1 and not settings.index:
         uvloop.run(serve_here(settings, place, ready))
         return
-    orders: SimpleQueue[Order] = SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: orders.put(Order.STOP))
-    signal.signal(signal.SIGHUP, lambda *_: orders.put(Order.RELOAD))
     flags = {environment_name(name): str(value) for name, value in given.items()}
-    workers.run(settings, place, os.environ | flags, ready, orders)
+    with Orders() as orders:
+        workers.run(settings, place, os.environ | flags, ready, orders)
 
 
 def _place(settings: Settings, listener: socket.socket, stack: ExitStack) -> tuple[Place, str]:
