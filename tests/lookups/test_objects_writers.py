@@ -49,12 +49,13 @@ def some_update(dice: random.Random) -> Update:
     return Update(op, parse_tuple(text))
 
 
-async def keep_writing(engine: Engine, seed: int) -> None:
-    """Write one thing after the other until cancelled."""
+async def keep_writing(engine: Engine, seed: int, written: asyncio.Event) -> None:
+    """Write one thing after the other until cancelled, and tell of each."""
     dice = random.Random(seed)
     while True:
         updates = {one.tuple.identity: one for one in (some_update(dice) for _ in range(5))}
         await engine.write("acme", WriteRequest(list(updates.values())))
+        written.set()
 
 
 @pytest.mark.parametrize("relation", ["view", "read"])
@@ -67,13 +68,18 @@ async def test_pages_while_writers_run(fresh_database: str, relation: str) -> No
     await engine.write(
         "acme", WriteRequest([Update(UpdateOp.TOUCH, parse_tuple(text)) for text in first])
     )
-    writers = [asyncio.create_task(keep_writing(engine, seed)) for seed in range(2)]
+    written = asyncio.Event()
+    writers = [asyncio.create_task(keep_writing(engine, seed, written)) for seed in range(2)]
     try:
         zookies = set()
-        for _ in range(6):
+        while len(zookies) < 5:
             zookies.add(await list_and_compare(engine, relation))
-        assert len(zookies) > 1
-        assert not any(writer.done() for writer in writers)
+            written.clear()
+            await asyncio.wait(
+                [asyncio.create_task(written.wait()), *writers],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            assert not any(writer.done() for writer in writers)
     finally:
         for writer in writers:
             writer.cancel()
