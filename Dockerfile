@@ -8,6 +8,10 @@ ARG PYTHON=3.13-slim-bookworm
 
 FROM python:${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# hadolint ignore=DL3008 - the compiler of the base image's own release
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY requirements/app.txt requirements/build.txt requirements/
 # Every package by its hash. The tools that build the project stay in this stage.
@@ -24,9 +28,13 @@ COPY schema schema
 COPY engine engine
 COPY api api
 COPY migrations migrations
+COPY scripts/compile.py scripts/compile.py
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
     && /opt/build/bin/python -m pip --python /opt/stonetown/bin/python install \
         --no-index --no-deps /tmp/wheel/*.whl \
+    # What decides is compiled beside the source that was installed.
+    && /opt/build/bin/python scripts/compile.py \
+        "$(/opt/stonetown/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')" \
     && /opt/stonetown/bin/stonetown --help >/dev/null
 
 FROM python:${PYTHON}

@@ -1,0 +1,3 @@
+from engine.compiled import prefer
+
+prefer()

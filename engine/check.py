@@ -199,14 +199,14 @@ class Evaluation:
         match step:
             case Direct():
                 return self._direct(step, sight)
-            case AnyOf():
-                return self._any(step, object_id, sight)
+            case AnyOf(parts=parts):
+                return self._until(ALLOWED, parts, object_id, sight)
             case Walk():
                 return self._walk(step, sight)
             case Goal(plan=plan):
                 return self._goal(plan, object_id)
             case AllOf(parts=parts):
-                return all_of(self._value(part, object_id, sight) for part in parts)
+                return self._until(DENIED, parts, object_id, sight)
             case Minus(base=base, subtracted=subtracted):
                 return minus(
                     self._value(base, object_id, sight),
@@ -218,15 +218,16 @@ class Evaluation:
                 return DENIED
         assert_never(step)
 
-    def _any(self, step: AnyOf, object_id: str, sight: Sight) -> Value:
+    def _until(self, decisive: int, steps: Sequence[Step], object_id: str, sight: Sight) -> Value:
+        """The union (intersection) of steps, until one allows (denies)."""
         parts: list[Value] = []
-        for part in step.parts:
-            value = self._value(part, object_id, sight)
-            if value == ALLOWED:
-                return ALLOWED
-            if value != DENIED:
+        for step in steps:
+            value = self._value(step, object_id, sight)
+            if value == decisive:
+                return decisive
+            if not isinstance(value, int):
                 parts.append(value)
-        return any_of(parts) if parts else DENIED
+        return any_of(parts) if decisive == ALLOWED else all_of(parts)
 
     def _direct(self, step: Direct, sight: Sight) -> Value:
         parts: list[Value] = []
@@ -310,8 +311,7 @@ class Evaluation:
 def look_once(
     evaluation: Evaluation, plan: Plan, object_id: str, near: NearReader, sights: Sights | None
 ) -> Value:
-    """Ask of one object: the value where a look at tuples that are at hand is enough, else the
-    root, for `evaluate` to decide."""
+    """The value of one object where a look at tuples that are at hand is enough, else the root."""
     if sights is not None:
         try:
             return evaluation.look(plan, object_id, sights)

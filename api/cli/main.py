@@ -20,6 +20,7 @@ from api.cli.validate import validate
 from api.cli.verify import verify
 from api.cli.watch import watch
 from api.version import program_version
+from engine.compiled import is_compiled
 
 app = typer.Typer(name="stonetown", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -32,12 +33,12 @@ def stonetown() -> None:
 
 @command(shared=LOCAL)
 def version(run: Run) -> None:
-    """Print the version of this program."""
-    number = program_version()
+    """Print the version of this program, and whether it is compiled."""
+    number, compiled = program_version(), is_compiled()
     if run.output.as_json:
-        run.output.json({"version": number})
+        run.output.json({"version": number, "compiled": compiled})
     else:
-        run.output.line(f"stonetown {number}")
+        run.output.line(f"stonetown {number} ({'compiled' if compiled else 'not compiled'})")
 
 
 _SERVING = "Serving"

@@ -31,8 +31,6 @@ from engine.tuples import WILDCARD, Subject
 
 _USERSETS = code_of(USERSET)
 _REVISION = 8
-_STATE = slice(_REVISION, _REVISION + 1)
-_REST = slice(_REVISION + 1, None)
 
 
 class View:
@@ -255,13 +253,13 @@ class View:
         assert self._undo is not None  # only an old snapshot is noted
         if self._undo.set_range_dup(key, self._since):
             for value in self._undo.iternext_dup():
-                found.setdefault(value[_REST], value[: _REVISION + 1])
+                found.setdefault(value[_REVISION + 1 :], value[: _REVISION + 1])
         return found
 
     def _as_before(
         self, note: bytes, key: bytes, form: bytes, subject_id: bytes, subject: Sequence[str]
     ) -> Edge | None:
-        state = note[_STATE]
+        state = note[_REVISION : _REVISION + 1]
         type_, id_, name = subject
         if state == PLAIN:
             return Edge(type_, id_, name)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import engine
 
-MODULES = ("plan", "formula", "check", "schemas", "write", "asking")
+MODULES = ("plan", "formula", "sight", "check", "schemas", "write", "asking")
 _copies = count(1)
 
 

@@ -71,7 +71,7 @@ async def test_pages_while_writers_run(fresh_database: str, relation: str) -> No
     written = asyncio.Event()
     writers = [asyncio.create_task(keep_writing(engine, seed, written)) for seed in range(2)]
     try:
-        zookies = set()
+        zookies: set[str] = set()
         while len(zookies) < 5:
             zookies.add(await list_and_compare(engine, relation))
             written.clear()
