@@ -40,7 +40,7 @@ GROUP = "stonetown_compiled"
 """The name of the library that holds the code of all modules."""
 
 ROOT = Path(__file__).resolve().parent.parent
-_SWITCH = "STONETOWN_COMPILED"
+SWITCH = "STONETOWN_COMPILED"
 _SUFFIX = EXTENSION_SUFFIXES[0]
 _MADE_FROM = ("engine", "schema")
 
@@ -60,7 +60,7 @@ def directory(root: Path = ROOT) -> Path:
 
 def wanted() -> bool:
     """Whether what is compiled is to be taken: unless `STONETOWN_COMPILED` is `false`."""
-    return os.environ.get(_SWITCH, "").lower() not in {"false", "0", "no", "off"}
+    return os.environ.get(SWITCH, "").lower() not in {"false", "0", "no", "off"}
 
 
 def prefer() -> None:

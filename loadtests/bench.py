@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.servers.postgres import PrivatePostgres
+from engine.compiled import is_compiled
 from engine.engine import Engine
 from engine.requests import Check, WriteRequest
 from engine.store.memory import MemoryStorage
@@ -201,7 +202,8 @@ def machine() -> str:
         cpu = names[0].partition(": ")[2] if names else cpu
     load_average = os.getloadavg()[0]
     python = platform.python_version()
-    return f"{cpu}, {os.cpu_count()} cores, load {load_average:.1f}, Python {python}"
+    form = "compiled" if is_compiled() else "not compiled"
+    return f"{cpu}, {os.cpu_count()} cores, load {load_average:.1f}, Python {python}, {form}"
 
 
 async def run(drive: Drive, seconds: float, dsn: str) -> dict[str, Any]:

@@ -13,13 +13,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import NamedTuple
 
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length: "
 OK = b"HTTP/1.1 200"
 PATIENCE_SECONDS = 30.0
+LONGEST_SLEEP = 0.0001
+"""Seconds. An answer that comes meanwhile is counted that much later."""
 
 
 class Question(NamedTuple):
@@ -164,8 +166,12 @@ async def open_loop(
     sent = 0
 
     def tick() -> None:
-        # Asked again in every turn of the loop: its timers are as coarse as an answer takes.
+        # In every turn of the loop, for its timers are as coarse as an answer takes. It sleeps
+        # between: a busy loop would keep the core from all that the server itself waits for.
         nonlocal sent
+        early = begun + sent / rate - perf_counter()
+        if early > 0:
+            sleep(min(early, LONGEST_SLEEP))
         due = min(total, int((perf_counter() - begun) * rate) + 1)
         while sent < due:
             moment = begun + sent / rate

@@ -38,7 +38,7 @@ def fill_in(page: str, found: dict[str, Any]) -> str:
 
 def _tables(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "summary", _text(_summary(found))
-    for name in ("onindex-1m", "onindex-10m"):
+    for name in ("onindex-1m", "onindex-1m-written", "onindex-10m"):
         if name in found:
             checks, shapes = onindex.tables(found[name])
             yield f"checks-{name[8:]}", _told(found[name]) + _text(checks)

@@ -46,7 +46,12 @@ def main() -> None:
         why = f"compiling failed, as {tried} tells"
     if not why:
         print("Compiling what decides, which takes about a minute", flush=True)
-        why = compiled(root, place, tried)
+        try:
+            why = compiled(root, place, tried)
+        except OSError as error:
+            why = str(error)
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
     if why:
         print(f"Not compiled: {why}. All works without, and checks take twice the time.")
 
