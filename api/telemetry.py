@@ -63,7 +63,7 @@ class Metrics:
         )
         self._readers = Counter(
             "stonetown_read_from",
-            "Checks, batches and trees, by what they were read from: the node's index or storage",
+            "Checks, batches, trees and pages of lists, by whether the index or storage was read",
             ("source",),
             registry=self.registry,
         )

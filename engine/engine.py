@@ -6,7 +6,6 @@ snapshot (`engine.schemas`), and hands over to the module of its question. Nothi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -48,7 +47,6 @@ from engine.requests import (
     WriteRequest,
 )
 from engine.schemas import Schemas
-from engine.sight import at_hand
 from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, TupleFilter
 from engine.tuples import Object, RelationTuple
 from engine.versions import Versions, check_name
@@ -90,9 +88,9 @@ class Engine(Accesses, Documents):
         self._clock = clock
         self._in_flight = InFlight()
         self._moments = Moments(self.freshness, self._pages.grounds)
-        self.read_from: Counter[str] = Counter()
-        """How many checks, batches and trees were read from the node's `index`, and from
-        `storage`."""
+        self.read_from = self._pages.read_from
+        """How many checks, batches, trees and pages of lists were read from the node's `index`, and
+        from `storage`."""
 
     async def create_store(self, name: str, title: str = "") -> StoreRecord:
         """A new, empty store; `title` is free text for people. Raises InvalidRequest for a bad
@@ -348,7 +346,7 @@ class Engine(Accesses, Documents):
         record = await self._store(store, consistency)
         snapshot, now = await self.freshness.choose(record, consistency, objects)
         ground, _ = await self._pages.grounds.at(snapshot, now, overlay)
-        self.read_from["index" if at_hand(ground.reader) else "storage"] += 1
+        self._pages.count(ground)
         return ground, snapshot, budget
 
     @by_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,6 +17,7 @@ from engine.lists import check_limit, place_of
 from engine.reader import ReverseReader
 from engine.requests import MINIMIZE_LATENCY, Consistency, FullyConsistent, Overlay
 from engine.schemas import Schemas
+from engine.sight import at_hand
 from engine.store.protocol import Snapshot, Storage
 from engine.tuples import Object
 from engine.zookie import encode
@@ -67,12 +69,20 @@ class Pages:
         self.limits = limits
         self.grounds = Grounds(storage, schemas, limits)
         self.freshness = freshness
+        self.read_from: Counter[str] = Counter()
+        """How many answers were read from the node's `index`, and from `storage`."""
         self._parts = (storage, freshness, schemas, cursors)
         self._cursors = cursors
 
     def within(self, limits: Limits) -> Pages:
         """The same pages within other limits."""
-        return Pages(*self._parts, limits)
+        made = Pages(*self._parts, limits)
+        made.read_from = self.read_from
+        return made
+
+    def count(self, ground: Ground) -> None:
+        """Count an answer by where its ground reads from."""
+        self.read_from["index" if at_hand(ground.reader) else "storage"] += 1
 
     def seconds(self, way: Way) -> float:
         """How long the answer may take."""
@@ -112,6 +122,7 @@ class Pages:
             objects=objects,
         )
         ground, reader = await self.grounds.at(snapshot, now, way.overlay)
+        self.count(ground)
         return Page(call, snapshot, ground, reader, budget, position)
 
     async def seal(self, page: Page, position: tuple[str, ...]) -> str:

@@ -13,7 +13,8 @@ from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
 from engine.engine import Engine
 from engine.errors import UnknownSchema
-from engine.requests import Check, Overlay, WriteRequest
+from engine.pages import Way
+from engine.requests import FULLY_CONSISTENT, Check, LookupObjects, Overlay, WriteRequest
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import SchemaCommand, Update, UpdateOp, WriteCommand, WriteOutcome
 from engine.tuples import parse_object, parse_subject, parse_tuple
@@ -100,6 +101,18 @@ async def test_a_write_to_the_object_counts_and_others_stay_on_the_index(nodes: 
     read_from = dict(nodes.checking.read_from)
     assert await nodes.check("document:2") == (False, before)
     assert nodes.checking.read_from - Counter(read_from) == {"index": 1}
+
+
+async def test_pages_of_lists_are_counted_by_what_they_are_read_from(nodes: Nodes) -> None:
+    await nodes.settle()
+    asked = LookupObjects(("document",), "viewer", parse_subject("user:ann"))
+    before = Counter(nodes.checking.read_from)
+    await nodes.checking.lookup_objects(STORE, asked, Way(10))
+    assert nodes.checking.read_from - before == {"index": 1}
+    await nodes.write("document:1#viewer@user:ann")
+    way = Way(10, consistency=FULLY_CONSISTENT)
+    assert len((await nodes.checking.lookup_objects(STORE, asked, way)).objects) == 1
+    assert nodes.checking.read_from - before == {"index": 1, "storage": 1}
 
 
 async def test_checks_of_one_moment_differ_where_their_objects_do(nodes: Nodes) -> None:
