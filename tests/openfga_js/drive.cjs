@@ -159,9 +159,13 @@ const scenarios = {
     assert.equal(results.get("c60").allowed, true);
     assert.equal(results.get("c0").allowed, false);
     assert.equal(results.get("c61").error.input_error, "validation_error");
-    const parallel = await fga.clientBatchCheck([key(ANN), none[0], key(CY)]);
-    assert.deepEqual(parallel.result.map((one) => one.allowed), [true, false, undefined]);
-    assert.ok(parallel.result[2].error instanceof sdk.FgaApiValidationError);
+    const asked = [key(ANN), none[0], key(CY)];
+    const parallel = await fga.clientBatchCheck(asked);
+    // Told in the order in which they were answered.
+    const told_of = (one) => parallel.result.find(({ _request }) => _request === one);
+    assert.equal(parallel.result.length, 3);
+    assert.deepEqual(asked.map((one) => told_of(one).allowed), [true, false, undefined]);
+    assert.ok(told_of(asked[2]).error instanceof sdk.FgaApiValidationError);
   },
 
   async lists() {
