@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.progress import Progress
@@ -31,11 +31,9 @@ from engine import zookie
 from engine.consistency import Freshness, utcnow
 from engine.engine import Engine
 from engine.errors import EngineError
-from engine.index.closure import Closure
 from engine.index.local import LocalIndexes, NodeReader
 from engine.reader import ReverseReader
 from engine.requests import WriteRequest
-from engine.sight import Asked, Sights
 from engine.store.postgres import PostgresStorage
 from engine.store.postgres.migrate import migrate
 from engine.store.protocol import SchemaCommand, Snapshot, Storage, UpdateOp, WriteCommand
@@ -61,16 +59,20 @@ class Amount(NamedTuple):
     heaps: int = 30
 
 
-class CountedIndexes(LocalIndexes):
-    """Counts where readers read, and whether closures helped them."""
+class CountedIndexes:
+    """The node's indexes, and counts of where readers read. It stands for `LocalIndexes` without
+    inheriting from it, for that is compiled where it can be."""
 
-    def __init__(self, root: Path, tally: Counter[str], *, size: int, opened=None) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(root, size=size, opened=opened)
+    def __init__(self, root: Path, tally: Counter[str]) -> None:
+        self._indexes = LocalIndexes(root, size=SIZE)
         self._tally = tally
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._indexes, name)
+
     def reader(self, snapshot: Snapshot, otherwise: ReverseReader) -> NodeReader:
-        made = _CountedReader(self._store(snapshot.store_id), snapshot, otherwise)
-        made.tally = self._tally
+        """See `LocalIndexes.reader`."""
+        made = self._indexes.reader(snapshot, otherwise)
         local = made.local()
         if local is None:
             self._tally["readers of the store"] += 1
@@ -79,20 +81,6 @@ class CountedIndexes(LocalIndexes):
         else:
             self._tally["readers of the index, of the past"] += 1
         return made
-
-
-class _CountedReader(NodeReader):
-    tally: Counter[str]
-
-    def sights(self, limit: int) -> Sights | None:
-        found = super().sights(limit)
-        self.tally["sights"] += found is not None
-        return found
-
-    def closure(self, asked: Asked) -> Closure | None:
-        found = super().closure(asked)
-        self.tally["closures used"] += found is not None
-        return found
 
 
 class Soak:
@@ -223,7 +211,7 @@ async def _indexed_postgres(tally: Counter[str]) -> AsyncIterator[tuple[Storage,
         place = {"STONETOWN_INDEX_DIR": str(root), "STONETOWN_INDEX_SIZE": str(SIZE)}
         keeper = Keeper(IndexerServer(root, ours | place | {"DATABASE_URL": server.dsn}))
         keeper.start()
-        local = CountedIndexes(root, tally, size=SIZE)
+        local = cast("LocalIndexes", CountedIndexes(root, tally))
         storage = await PostgresStorage.connect(server.dsn, statement_timeout=60.0, index=local)
         try:
             yield storage, local
