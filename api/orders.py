@@ -6,7 +6,7 @@ import os
 import select
 import signal
 from enum import Enum
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 class Order(Enum):
@@ -16,7 +16,7 @@ class Order(Enum):
     RELOAD = "reload"
 
 
-_MEANT = {
+_MEANT: dict[int, Order] = {
     signal.SIGINT: Order.STOP,
     signal.SIGTERM: Order.STOP,
     signal.SIGHUP: Order.RELOAD,
@@ -24,37 +24,25 @@ _MEANT = {
 
 
 class Orders:
-    """The orders that came and were not taken, first come first; signals are taken as orders
-    between `__enter__` and `__exit__`, both in the main thread.
+    """The orders that came and were not taken, first come first. To be made in the main thread:
+    from then on, to the end of the process, signals are orders and interrupt nothing.
 
     They come through a pipe that the signal itself writes to. Python's own handlers run only when
     the main thread gets to its next instruction, which a thread that went to wait at that moment,
     or whose signal another thread received, never does: the order would be lost.
     """
 
-    def __enter__(self) -> Orders:
-        self._come, self._sent = os.pipe()
-        os.set_blocking(self._sent, False)
-        self._wakeup = signal.set_wakeup_fd(self._sent, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, _noted) for number in _MEANT}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self._come)
-        os.close(self._sent)
+    def __init__(self) -> None:
+        self._come, sent = os.pipe()
+        os.set_blocking(sent, False)
+        signal.set_wakeup_fd(sent, warn_on_full_buffer=False)
+        for number in _MEANT:
+            signal.signal(number, _noted)
 
     def get(self) -> Order:
         """The next order, waited for."""
         while True:
-            order = _MEANT.get(signal.Signals(os.read(self._come, 1)[0]))
+            order = _MEANT.get(os.read(self._come, 1)[0])
             if order is not None:
                 return order
 

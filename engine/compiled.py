@@ -1,8 +1,9 @@
 """Takes the modules that decide from where they are compiled, if they are: `scripts/compile.py`.
 
-The same source, compiled ahead by mypyc, answers in about half the time. What is compiled counts
-only for exactly the source that is here, and lies beside it under the digest of that; with any
-other, and where nothing is compiled, everything runs as it is written.
+The same source, compiled ahead by mypyc, takes half to three quarters of the time
+(docs/performance.md). What is compiled counts only for exactly the source that is here, and lies
+beside it under the digest of that; with any other, and where nothing is compiled, everything runs
+as it is written.
 """
 
 from __future__ import annotations

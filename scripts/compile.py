@@ -1,4 +1,4 @@
-"""Compile the modules that decide, so that checks take about half the time: see `engine.compiled`.
+"""Compile the modules that decide, so that checks take less time: see `engine.compiled`.
 
 `python scripts/compile.py [ROOT]` compiles the source below ROOT, here unless given, where that was
 not done yet. Where it cannot be done it says what is missing, and all goes on as it is written.
@@ -53,7 +53,7 @@ def main() -> None:
         except KeyboardInterrupt:
             raise SystemExit(130) from None
     if why:
-        print(f"Not compiled: {why}. All works without, and checks take twice the time.")
+        print(f"Not compiled: {why}. All works without, and checks take up to twice the time.")
 
 
 def compiled(root: Path, place: Path, tried: Path) -> str:

@@ -101,8 +101,7 @@ def _serve(run: Run, settings: Settings, given: dict[str, Any], stack: ExitStack
         uvloop.run(serve_here(settings, place, ready))
         return
     flags = {environment_name(name): str(value) for name, value in given.items()}
-    with Orders() as orders:
-        workers.run(settings, place, os.environ | flags, ready, orders)
+    workers.run(settings, place, os.environ | flags, ready, Orders())
 
 
 def _place(settings: Settings, listener: socket.socket, stack: ExitStack) -> tuple[Place, str]:

@@ -7,34 +7,39 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from api.orders import Order, Orders
 
 PATIENCE_SECONDS = 10.0
 
 
-def test_orders_wait_in_the_sequence_in_which_they_came() -> None:
-    with Orders() as orders:
-        assert orders.empty()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.raise_signal(number)
-        assert not orders.empty()
-        told = [orders.get() for _ in range(3)]
-        assert told == [Order.STOP, Order.RELOAD, Order.STOP]
-        assert orders.empty()
+@pytest.fixture
+def orders() -> Iterator[Orders]:
+    """Orders of this test, after which signals mean again what they meant."""
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in taken}
+    yield Orders()
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def test_an_order_wakes_who_waits_when_another_thread_received_it() -> None:
+def test_orders_wait_in_the_sequence_in_which_they_came(orders: Orders) -> None:
+    assert orders.empty()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.raise_signal(number)
+    assert not orders.empty()
+    told = [orders.get() for _ in range(3)]
+    assert told == [Order.STOP, Order.RELOAD, Order.STOP]
+    assert orders.empty()
+
+
+def test_an_order_wakes_who_waits_when_another_thread_received_it(orders: Orders) -> None:
     """The system picks any thread of a process when a signal follows close upon another."""
-    with Orders() as orders, received_elsewhere(signal.SIGTERM) as was_late:
+    with received_elsewhere(signal.SIGTERM) as was_late:
         assert orders.get() is Order.STOP
     assert not was_late.is_set()
-
-
-def test_signals_mean_afterwards_what_they_meant_before() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with Orders():
-        assert signal.getsignal(signal.SIGTERM) is not before[1]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @contextmanager
