@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -38,6 +39,7 @@ class Orders:
         signal.set_wakeup_fd(sent, warn_on_full_buffer=False)
         for number in _MEANT:
             signal.signal(number, _noted)
+        atexit.register(_ignore)
 
     def get(self) -> Order:
         """The next order, waited for."""
@@ -54,3 +56,10 @@ class Orders:
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
     """Here so that the signal is handled at all; what it says is in the pipe."""
+
+
+def _ignore() -> None:
+    """Keep a late signal from ending the process as killed: Python gives signals back their own
+    meaning before the last of it is gone, all but the ignored ones."""
+    for number in _MEANT:
+        signal.signal(number, signal.SIG_IGN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -75,3 +76,13 @@ async def test_it_can_be_stopped_while_it_reloads(data: Path) -> None:
         service.process.send_signal(signal.SIGHUP)
         assert await service.stop() == 0
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+async def test_further_signals_do_not_cut_a_stop(data: Path) -> None:
+    async with Service(data) as service:
+        ended = asyncio.create_task(service.process.wait())
+        for number in cycle((signal.SIGTERM, signal.SIGHUP, signal.SIGINT)):
+            service.process.send_signal(number)
+            if ended in (await asyncio.wait([ended], timeout=0.02))[0]:
+                break
+        assert await ended == 0, await service.words()
