@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from engine.budget import Budget
-from engine.check import Evaluation, begin, decided, evaluate, look_once
+from engine.check import Evaluation, begin, evaluate, finishing, look_once
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidRequest
-from engine.formula import Node, decision_of
+from engine.formula import Node, Value, decided, decision_of
 from engine.jsontext import canonical_json
 from engine.limits import Limits
 from engine.plan import Plan
@@ -101,27 +101,59 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> tuple[Deci
         if isinstance(result, EngineError):
             raise result
         return result, False
+    looked = _look(ground, check, budget)
+    if looked is None:
+        return DENIED, True
+    evaluation, closing, root = looked
+    if isinstance(root, int):
+        return _DECISIONS[root], not evaluation.timed
+    await evaluate((evaluation,), ground.reader, budget)
+    closing.walked(evaluation.size)
+    return decision_of(root), not evaluation.timed
+
+
+def answer_now(ground: Ground, check: Check, budget: Budget, until: float) -> Decision | None:
+    """The decision of one check, as `answer` gives it, if its tuples are at hand and it does not
+    take longer than until a time of `perf_counter`; else None. Raises its error."""
+    reader = ground.reader
+    if check.contextual_tuples or not isinstance(reader, NearReader):
+        return None
+    looked = _look(ground, check, budget)
+    if looked is None:
+        return DENIED
+    evaluation, closing, root = looked
+    if isinstance(root, int):
+        return _DECISIONS[root]
+    for _ in finishing(evaluation, reader, budget):
+        if budget.check_time() > until:
+            return None
+    if not evaluation.settled():
+        return None
+    closing.walked(evaluation.size)
+    return decision_of(root)
+
+
+def _look(
+    ground: Ground, check: Check, budget: Budget
+) -> tuple[Evaluation, _Closing, Value] | None:
+    """An evaluation of one check, begun, and its value where a look was enough, else its root;
+    None if the schema alone denies it. Raises its error."""
     plan = _plan(ground, check, "")
     if check.context:
         checked_context(ground, check.context, "context")
     if plan is None:
-        return DENIED, True
+        return None
     bound = ground.compiled.caveats.bind(check.context)
     closing = _Closing(ground, check, plan)
     evaluation = Evaluation(check.subject, bound, ground.now, find=closing.find)
     budget.check_time()
     reader = ground.reader
-    if isinstance(reader, NearReader):
-        sights = reader.sights(budget.reads)
-        root = look_once(evaluation, plan, check.object.id, reader, sights)
-        budget.spend_reads(evaluation.looked())
-    else:
-        root = evaluation.ask(plan, check.object.id)
-    if not isinstance(root, int):
-        await evaluate((evaluation,), ground.reader, budget)
-        closing.walked(evaluation.size)
-    decision = _DECISIONS[root] if isinstance(root, int) else decision_of(root)
-    return decision, not evaluation.timed
+    if not isinstance(reader, NearReader):
+        return evaluation, closing, evaluation.ask(plan, check.object.id)
+    sights = reader.sights(budget.reads)
+    root = look_once(evaluation, plan, check.object.id, reader, sights)
+    budget.spend_reads(evaluation.looked())
+    return evaluation, closing, root
 
 
 class _Closing:

@@ -18,7 +18,6 @@ from typing import assert_never
 
 from engine.budget import Budget
 from engine.caveats import Bound
-from engine.decision import Decision
 from engine.errors import EngineError
 from engine.formula import (
     ALLOWED,
@@ -29,7 +28,6 @@ from engine.formula import (
     Value,
     all_of,
     any_of,
-    decision_of,
     minus,
     unknown,
 )
@@ -145,11 +143,6 @@ class Evaluation:
                 goal.queued = False
         return goals
 
-    def put_back(self, goals: Sequence[Node]) -> None:
-        """Have goals that were taken in the next round again, those that were not worked on."""
-        unread = [goal for goal in goals if goal.op is Op.GOAL and goal.value is None]
-        self._formula.wanted[:0] = unread
-
     def work(
         self, goals: Sequence[Node], sights: Sights, budget: Budget, *, paid: bool
     ) -> Iterator[None]:
@@ -174,11 +167,18 @@ class Evaluation:
         budget.spend_nodes(len(self._goals) - made)
         budget.spend_reads(0 if paid else read)
 
-    def work_on(self, goals: Sequence[Node], sights: Sights, budget: Budget) -> Iterator[None]:
-        """Work on the goals, and on those that follow from them, to the end."""
-        while goals:
-            yield from self.work(goals, sights, budget, paid=False)
-            goals = self.take()
+    def work_on(self, sights: Sights, budget: Budget) -> Iterator[None]:
+        """Work on a round, and on all that follow from it, to the end. If a sight raises, the goals
+        that nothing was seen of yet are those of the next round."""
+        goals = self.take()
+        try:
+            while goals:
+                yield from self.work(goals, sights, budget, paid=False)
+                goals = self.take()
+        except Exception:
+            unseen = [goal for goal in goals if goal.op is Op.GOAL and goal.value is None]
+            self._formula.wanted[:0] = unseen
+            raise
 
     def _goal(self, plan: Plan, object_id: str) -> Node:
         key = (plan, object_id)
@@ -335,45 +335,53 @@ async def begin(
         found += [look_once(evaluation, *one, reader, sights) for one in part]
         budget.spend_reads(evaluation.looked())
         budget.spend_nodes(evaluation.size - made)
-        if len(asked) > 1 and budget.check_time() - turn > _SECONDS_PER_TURN:
-            await asyncio.sleep(0)
-            turn = perf_counter()
+        if len(asked) > 1:
+            turn = await _breath(turn, budget)
     return found
 
 
 _Round = tuple[Evaluation, list[Node]]
 
 
+def finishing(evaluation: Evaluation, near: NearReader, budget: Budget) -> Iterator[None]:
+    """Drive an evaluation to the end, as long as its tuples are at hand. Yields every so often, so
+    that the driver can look at the clock. Raises BudgetExceeded."""
+    while not evaluation.settled():
+        sights = near.sights(budget.reads)
+        if sights is None:
+            return
+        try:
+            yield from evaluation.work_on(sights, budget)
+        except Exception as error:
+            if not near.lost(error):
+                raise
+        yield
+
+
 async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Budget) -> None:
     """Drive evaluations to the end; one fetch a round serves all, unless tuples are at hand.
-
-    Raises BudgetExceeded, and what the reader raises.
-    """
+    Raises BudgetExceeded, and what the reader raises."""
     turn = budget.check_time()
-    near = reader if isinstance(reader, NearReader) else None
+    if isinstance(reader, NearReader):
+        for evaluation in evaluations:
+            for _ in finishing(evaluation, reader, budget):
+                turn = await _breath(turn, budget)
     pending = [evaluation for evaluation in evaluations if not evaluation.settled()]
     while pending:
         rounds = [(evaluation, evaluation.take()) for evaluation in pending]
-        sights = None if near is None else near.sights(budget.reads)
-        try:
-            if sights is None:
-                works = await _fetch(rounds, reader, budget)
-            else:
-                works = [made.work_on(goals, sights, budget) for made, goals in rounds]
-            for work in works:
-                for _ in work:
-                    if budget.check_time() - turn > _SECONDS_PER_TURN:
-                        await asyncio.sleep(0)
-                        turn = perf_counter()
-        except Exception as error:
-            if near is None or not near.lost(error):
-                raise
-            for evaluation, goals in rounds:
-                evaluation.put_back(goals)
-        if budget.check_time() - turn > _SECONDS_PER_TURN:
-            await asyncio.sleep(0)
-            turn = perf_counter()
+        for work in await _fetch(rounds, reader, budget):
+            for _ in work:
+                turn = await _breath(turn, budget)
+        turn = await _breath(turn, budget)
         pending = [evaluation for evaluation in pending if not evaluation.settled()]
+
+
+async def _breath(turn: float, budget: Budget) -> float:
+    """Let others have the loop if this turn has been long; when the turn then began."""
+    if budget.check_time() - turn <= _SECONDS_PER_TURN:
+        return turn
+    await asyncio.sleep(0)
+    return perf_counter()
 
 
 async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> list[Iterator[None]]:
@@ -385,14 +393,6 @@ async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> li
         evaluation.work(goals, its.next, budget, paid=True)
         for (evaluation, goals), its in zip(rounds, sights, strict=True)
     ]
-
-
-def decided(root: Node) -> Decision | EngineError:
-    """A finished root's decision, or the error that stands for it."""
-    try:
-        return decision_of(root)
-    except EngineError as error:
-        return error
 
 
 def _label(goal: Node) -> tuple[Plan, str]:

@@ -8,10 +8,10 @@ from datetime import datetime
 from engine import decision
 from engine.budget import Budget
 from engine.caveats import Bound
-from engine.check import Evaluation, begin, decided, evaluate
+from engine.check import Evaluation, begin, evaluate
 from engine.decision import Decision
 from engine.errors import BudgetExceeded, EngineError, InvalidContext
-from engine.formula import ALLOWED, DENIED, Value
+from engine.formula import ALLOWED, DENIED, Value, decided
 from engine.limits import Limits
 from engine.plan import Forms, Plan
 from engine.reader import PlainEdges, Reader, ReverseEdge

@@ -302,6 +302,14 @@ def decision_of(root: Node) -> Decision:
     return conditional(frozenset().union(*missing))
 
 
+def decided(root: Node) -> Decision | EngineError:
+    """A finished root's decision, or the error that stands for it."""
+    try:
+        return decision_of(root)
+    except EngineError as error:
+        return error
+
+
 def _unknown_part(root: Node) -> set[Node]:
     """The unknown nodes that the root's value rests on."""
     found = {root}

@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from engine.asking import Ground, checked_context, checked_overlay
 from engine.budget import Budget
-from engine.check import Evaluation, decided, evaluate
+from engine.check import Evaluation, evaluate
 from engine.decision import ALLOWED, DENIED, Decision, Verdict
 from engine.digest import Part, of_tuples
 from engine.errors import BudgetExceeded, EngineError, InvalidContext, InvalidRequest
+from engine.formula import decided
 from engine.jsontext import canonical_json
 from engine.kept import Kept, key_of
 from engine.limits import Limits

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from engine.asking import Ground, checked_overlay
 from engine.budget import Budget
-from engine.check import Evaluation, decided, evaluate
+from engine.check import Evaluation, evaluate
 from engine.decision import DENIED, Decision
 from engine.errors import EngineError
 from engine.explain.justify import Pace, justified
 from engine.explain.remembered import Remembered
 from engine.explain.rules import Rules
 from engine.explain.steps import Goal, Step
+from engine.formula import decided
 from engine.reader import Reader
 from engine.requests import Check
 from engine.store.overlay import OverlayReader

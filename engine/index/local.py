@@ -329,9 +329,10 @@ class NodeReader(NearReader):
 
     def lost(self, error: Exception) -> bool:
         """See `engine.sight.NearReader`."""
-        if self._reader is None or not isinstance(error, _FAULTS):
+        if not isinstance(error, _FAULTS):
             return False
-        self.distrust(error)
+        if self._reader is not None:  # else it is known: sights from before raise again
+            self.distrust(error)
         return True
 
     async def fetch(
