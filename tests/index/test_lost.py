@@ -18,6 +18,7 @@ from engine.index.files import Tables
 from engine.index.local import LocalIndexes, NodeReader
 from engine.index.status import refused
 from engine.limits import Limits
+from engine.requests import Check
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import Snapshot
 from tests.engine.agreement import simplified
