@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
@@ -20,8 +20,9 @@ from api.errors import Failure, ProblemAnswer, UnsupportedMediaType, render_prob
 from api.settings import Settings
 from api.telemetry import Metrics
 from engine.engine import Engine
-from engine.errors import InvalidRequest
+from engine.errors import EngineError, InvalidRequest
 from engine.jsontext import parse_json
+from engine.requests import Check, CheckAnswer, Consistency, Overlay
 
 _PLAIN_JSON = b"application/json"
 _JSON = re.compile(rb'application/json(?:;\s*charset="?utf-8"?)?', re.IGNORECASE)
@@ -38,6 +39,7 @@ class Operation:
     sends its own response; any other handler returns an Answer. One with `lines` does either: it
     is a stream for those who accept lines of JSON. `variant` is the other form that an answer has.
     `problem` tells what it refuses; one that `echoes` answers with the client's own request id.
+    `question` finds in an ordinary body the one check that the call is.
     """
 
     name: str
@@ -57,6 +59,31 @@ class Operation:
     variant: type[BaseModel] | None = None
     problem: Callable[[Failure, str], ProblemAnswer] = render_problem
     echoes: bool = False
+    question: Callable[[Call], Question | None] | None = None
+
+
+class Question(NamedTuple):
+    """One check as a call asks it. `told` makes its answer, and raises what refuses it."""
+
+    check: Check
+    consistency: Consistency
+    overlay: Overlay | None
+    told: Callable[[Call, CheckAnswer | EngineError], Answer]
+
+    async def asked(self, call: Call) -> Answer:
+        """Ask it now, and answer. Raises what `told` raises."""
+        found: CheckAnswer | EngineError
+        try:
+            found = await call.engine.check(
+                call.store,
+                self.check,
+                self.consistency,
+                deadline=call.deadline,
+                overlay=self.overlay,
+            )
+        except EngineError as error:
+            found = error
+        return self.told(call, found)
 
 
 @dataclass(slots=True)
@@ -98,13 +125,22 @@ class Call:
 
         Raises UnsupportedMediaType and BodyTooLarge.
         """
-        if self.headers.get(b"content-type") != _PLAIN_JSON or b"content-encoding" in self.headers:
-            self.expect_type(_JSON, "application/json")
         if self.body is not None:
-            return self.body
+            return self.text_here()
+        self._expect_json()
         body = await read_body(self.receive, self.settings.max_body)
         self.begin_work()
         return body
+
+    def text_here(self) -> bytes:
+        """As `text`, of a call whose body is here. Raises UnsupportedMediaType."""
+        assert self.body is not None
+        self._expect_json()
+        return self.body
+
+    def _expect_json(self) -> None:
+        if self.headers.get(b"content-type") != _PLAIN_JSON or b"content-encoding" in self.headers:
+            self.expect_type(_JSON, "application/json")
 
     async def no_body(self) -> None:
         """For a call without a body: the deadline runs. Raises InvalidRequest if there is one."""

@@ -7,10 +7,7 @@ FastAPI, which keeps the documents and the service's own pages.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import re
-import secrets
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -25,51 +22,31 @@ from api.asgi import (
     Answer,
     ClientGone,
     Ending,
-    Header,
     Patience,
     Receive,
     Scope,
     Send,
     send_answer,
 )
-from api.auth import ANYONE, Principal, bearer
+from api.auth import Principal
 from api.calls import Call, Operation
 from api.errors import (
     CallFailed,
     Failure,
-    Forbidden,
-    HeadersTooLarge,
     Overloaded,
     TooManyStreams,
-    Unauthorized,
-    UrlTooLong,
     WriteFailed,
 )
 from api.exchange import FIXED_LINES, GONE_STATUS, Exchange, sender
-from api.oidc.verifier import Verifier
+from api.guard import Guard, authorize
 from api.routing import Route, Routing
 from api.settings import Settings
 from api.streaming import SlowReader
 from api.telemetry import Metrics
 from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine
-from engine.errors import InvalidRequest
+from engine.together import Found
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_ONCE = (
-    b"authorization",
-    b"content-type",
-    b"content-encoding",
-    b"content-length",
-    b"idempotency-key",
-    b"last-event-id",
-    b"openfga-authorization-model-id",
-    b"stonetown-id",
-    b"stonetown-zookie",
-    b"x-request-id",
-    b"x-stonetown-deadline-ms",
-)
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _FRAMES = 30
 
 
@@ -87,14 +64,11 @@ class Front:
         self._settings = settings
         self._metrics = metrics
         self._inner = inner
-        self._keyring = settings.keyring
-        self._verifier = None if settings.oidc is None else Verifier(settings.oidc)
+        self._guard = Guard(settings)
         self._routing = Routing()
         self._in_flight = 0
         self._streams: Counter[str] = Counter()
         self._open_streams = 0
-        self._prefix = secrets.token_hex(4)
-        self._numbers = itertools.count(1)
         self._log = structlog.get_logger("stonetown").bind()
         self._stopping = asyncio.Event()
         self._deadlines = Deadlines()
@@ -117,9 +91,63 @@ class Front:
         """The call and the store that a request line means, if it can be answered as a whole."""
         return self._routing.at_once(method, url)
 
-    async def whole(self, request: Whole) -> None:
-        """Answer a request that is here as a whole, whatever happens."""
-        exchange = Exchange(self._request_id(request.headers))
+    def answer(self, request: Whole) -> None:
+        """Have a request answered that is here as a whole."""
+        if not self._ask(request):
+            request.begin(self._alone(request))
+
+    def _ask(self, request: Whole) -> bool:
+        """Ask what the request asks together with others, if it can be asked so."""
+        question_of, headers = request.operation.question, request.headers
+        if question_of is None or self._in_flight >= self._settings.max_in_flight:
+            return False
+        exchange = Exchange(self._guard.request_id(headers))
+        begun = perf_counter()
+        try:
+            principal = self._guard.recognise("", headers)
+            if principal is None:
+                return False
+            self._guard.check_headers(request.pairs, headers, len(request.url))
+            call = self._call(
+                exchange, principal, request.operation, request.store, headers, NO_ASGI
+            )
+            call.body = request.body
+            question = question_of(call)
+        except Exception:  # noqa: BLE001 - whatever it is, it is told where it is asked alone
+            return False
+        if question is None:
+            return False
+        if request.operation.echoes:
+            exchange.echo(headers)
+        exchange.problem = request.operation.problem
+
+        def told(found: Found) -> None:
+            self._leave()
+            if found is None:
+                request.begin(self._alone(request))
+                return
+            answer: Answer | None
+            try:
+                answer = question.told(call, found)
+            except Exception as error:  # noqa: BLE001 - the last resort, as in `_whole`
+                answer = self._failed(exchange, error)
+            self._end(exchange, request, answer, begun)
+
+        asked = self._engine.together.ask(
+            call.store,
+            question.check,
+            question.consistency,
+            told,
+            deadline=call.deadline,
+            overlay=question.overlay,
+        )
+        if asked:
+            self._enter()
+        return asked
+
+    async def _alone(self, request: Whole) -> None:
+        """Answer a request, whatever happens."""
+        exchange = Exchange(self._guard.request_id(request.headers))
         exchange.problem = request.operation.problem
         if request.operation.echoes:
             exchange.echo(request.headers)
@@ -132,6 +160,9 @@ class Front:
         except BaseException:  # the process ends
             request.drop()
             raise
+        self._end(exchange, request, answer, begun)
+
+    def _end(self, exchange: Exchange, request: Whole, answer: Answer | None, begun: float) -> None:
         if answer is None:
             exchange.status = GONE_STATUS
             request.drop()
@@ -144,8 +175,8 @@ class Front:
         if request.disconnected:
             raise ClientGone
         headers, operation = request.headers, request.operation
-        principal = self._recognise("", headers) or await self._verify(headers)
-        self._check_headers(request.pairs, headers, len(request.url))
+        principal = self._guard.recognise("", headers) or await self._verify(headers)
+        self._guard.check_headers(request.pairs, headers, len(request.url))
         call = self._call(exchange, principal, operation, request.store, headers, NO_ASGI)
         call.body = request.body
         self._enter()
@@ -166,7 +197,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         headers = dict(scope["headers"])
-        exchange = Exchange(self._request_id(headers))
+        exchange = Exchange(self._guard.request_id(headers))
         begun = perf_counter()
         wrapped = sender(exchange, send, page=scope["path"] == "/docs")
         try:
@@ -195,9 +226,9 @@ class Front:
             exchange.problem = dialect.problem
             if dialect.echoes:
                 exchange.echo(headers)
-        principal = self._recognise(path, headers) or await self._verify(headers)
+        principal = self._guard.recognise(path, headers) or await self._verify(headers)
         length = len(scope["raw_path"]) + len(scope["query_string"])
-        self._check_headers(scope["headers"], headers, length)
+        self._guard.check_headers(scope["headers"], headers, length)
         if dialect is None:
             exchange.call = "service"
             scope[REQUEST_ID] = exchange.request_id
@@ -223,7 +254,7 @@ class Front:
         """The call that a request is, if its key may have it."""
         exchange.call, exchange.writes = operation.name, operation.writes
         principal = principal.asking(operation.right, store)
-        _authorize(principal, operation, store)
+        authorize(principal, operation, store)
         call = Call(
             operation,
             self._engine,
@@ -280,56 +311,13 @@ class Front:
                 del self._streams[name]  # there may be ever new subjects of tokens
             self._metrics.streams.dec()
 
-    def _recognise(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
-        """Who calls, None if that takes the verifying of a token. Raises Unauthorized."""
-        if path in OPEN_PATHS or not (self._keyring or self._verifier):
-            return ANYONE
-        presented = bearer(headers.get(b"authorization", b""))
-        principal = self._keyring.find(presented)
-        if principal is not None:
-            return principal
-        if self._verifier is None or not presented:
-            expected = "`Authorization: Bearer <key>`"
-            raise Unauthorized("no valid key", expected=expected, presented=bool(presented))
-        return self._verifier.known(presented)
-
     async def _verify(self, headers: Mapping[bytes, bytes]) -> Principal:
-        """Whose token it is. Raises as `Verifier.verify`."""
-        assert self._verifier is not None  # or the caller is known, or refused
+        """Whose token it is. Raises as `Guard.verify`."""
         self._enter()  # the issuer may take its time
         try:
-            return await self._verifier.verify(bearer(headers[b"authorization"]))
+            return await self._guard.verify(headers)
         finally:
             self._leave()
-
-    def _check_headers(
-        self, pairs: list[Header], headers: Mapping[bytes, bytes], url_length: int
-    ) -> None:
-        settings = self._settings
-        size = 0
-        for name, value in pairs:
-            size += len(name) + len(value)
-        if size > settings.max_headers:
-            raise HeadersTooLarge(
-                "the headers are too large", expected=f"at most {settings.max_headers} bytes"
-            )
-        if len(headers) != len(pairs):
-            counts = Counter(name for name, _ in pairs)
-            for name in _ONCE:
-                if counts[name] > 1:
-                    raise InvalidRequest(
-                        "the header stands twice", field=name.decode(), expected="it once"
-                    )
-        if url_length > settings.max_url:
-            raise UrlTooLong(
-                "path and query are too long", expected=f"at most {settings.max_url} bytes"
-            )
-
-    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
-        given = headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given.decode("ascii")
-        return f"{self._prefix}-{next(self._numbers):x}"
 
     def _failed(self, exchange: Exchange, error: Exception) -> Answer | None:
         """The problem document of an error, None if nobody is left to read it."""
@@ -381,12 +369,3 @@ async def _drop(scope: Scope) -> None:
     if abort is not None:
         abort()
         await asyncio.sleep(0)  # the server is told of the loss before it looks for an answer
-
-
-def _authorize(principal: Principal, operation: Operation, store: str) -> None:
-    if operation.right not in principal.rights:
-        raise Forbidden(
-            f"the key lacks the right `{operation.right}`", expected="a key with this right"
-        )
-    if store and not principal.sees(store):
-        raise Forbidden("the key's stores do not include this one", field="store")

@@ -145,10 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._whole = None
         self.cycle = cast("RequestResponseCycle", whole)
-        whole.task = self.loop.create_task(self._front.whole(whole))
-        if whole.operation.writes:  # the server waits for it though its client may have left
-            self.tasks.add(whole.task)
-            whole.task.add_done_callback(self.tasks.discard)
+        self._front.answer(whole)
 
     def _as_whole(self) -> Whole | None:
         """The request whose head is complete, if what is left of it may be awaited without ASGI."""
@@ -192,6 +189,11 @@ class BoundedHttp(HttpToolsProtocol):
         under_way = cast("RequestResponseCycle | None", self.cycle)
         if under_way is not None and not under_way.response_complete:
             under_way.keep_alive = False
+
+    def wait_for(self, task: asyncio.Task[None]) -> None:
+        """Have the server wait for a task when it stops."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def default_lines(self) -> bytes:
         """The header lines that stand in every response; the server renews them every second."""

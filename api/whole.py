@@ -9,8 +9,9 @@ decided in the front, for this way and for ASGI alike.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -58,6 +59,10 @@ class Connection(Protocol):
 
     def on_response_complete(self) -> None:
         """The next request may begin."""
+        ...
+
+    def wait_for(self, task: asyncio.Task[None]) -> None:
+        """The server is not to stop before the task has ended."""
         ...
 
 
@@ -132,6 +137,12 @@ class Whole:
         if not self.keep_alive:
             transport.close()
         connection.on_response_complete()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task answer it."""
+        self.task = asyncio.get_running_loop().create_task(work)
+        if self.operation.writes:  # the server waits for it though its client may have left
+            self._connection.wait_for(self.task)
 
     def drop(self) -> None:
         """Close the connection without an answer."""

@@ -33,6 +33,7 @@ MODULES = (
     "engine.sight",
     "engine.store.overlay",
     "engine.store.reverse_overlay",
+    "engine.together",
 )
 """What is compiled: the way of a check from its snapshot to its decision. Calls between compiled
 modules are cheap, those to others cost what they did."""

@@ -136,9 +136,11 @@ class Freshness:
 
     def at_hand(self, name: str) -> tuple[StoreRecord, Shown] | None:
         """The store of this name and what its index shows, if they are known within the bound
-        without asking anybody."""
+        without asking anybody, and writes after it can be asked for."""
         reads = self._names.get(name)
         if self._local is None or reads is None or reads.value is None:
+            return None
+        if self.announcer is None or not self._read_your_writes:
             return None
         oldest = self.clock() - self.max_staleness
         record = reads.value
@@ -148,12 +150,17 @@ class Freshness:
         return (record, shown) if self._generations.get(record.id) == shown.generation else None
 
     async def written_since(self, shown: Shown) -> Written | None:
-        """What is on record of writes after the revision that an index shows; None if only
+        """What is on record of writes after the revision of an index that is at hand; None if only
         `choose` can tell what is fresh enough."""
-        if self.announcer is None or not self._read_your_writes:
-            return None
+        assert self.announcer is not None  # it is at hand
         held = shown.snapshot
         return await self.announcer.written_since(held.store_id, held.revision, shown.as_of)
+
+    def ask_written(self, shown: Shown, told: Callable[[Written | None], None]) -> None:
+        """As `written_since`, but `told` is called with it, at once or later."""
+        assert self.announcer is not None  # as above
+        held = shown.snapshot
+        self.announcer.ask_written(held.store_id, held.revision, shown.as_of, told)
 
     def forget_store(self, name: str) -> None:
         """Know nothing of the store of this name: it was created or deleted."""

@@ -48,6 +48,7 @@ from engine.requests import (
 )
 from engine.schemas import Schemas
 from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, TupleFilter
+from engine.together import Together
 from engine.tuples import Object, RelationTuple
 from engine.versions import Versions, check_name
 from engine.write import check_count, check_filter
@@ -91,6 +92,7 @@ class Engine(Accesses, Documents):
         self.read_from = self._pages.read_from
         """How many checks, batches, trees and pages of lists were read from the node's `index`, and
         from `storage`."""
+        self.together = Together(self.freshness, self._moments, self.limits, self.read_from)
 
     async def create_store(self, name: str, title: str = "") -> StoreRecord:
         """A new, empty store; `title` is free text for people. Raises InvalidRequest for a bad
@@ -258,7 +260,7 @@ class Engine(Accesses, Documents):
         deep = self.limits.depth
         if consistency is MINIMIZE_LATENCY and not check.explain and not deep:
             budget = self._budget(deadline)
-            moment = await self._moments.under(store, check.object, overlay)
+            moment = await self._moments.of(store, check.object, overlay)
             if moment is not None:
                 self.read_from["index"] += 1
                 decision, _ = await asking.answer_one(moment.ground, check, budget)

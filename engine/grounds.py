@@ -54,6 +54,13 @@ class Grounds:
             reader = ReverseOverlayReader(reader, overlay.add, overlay.remove)
         return Ground(compiled, reader, now, self._limits, overlay), reader
 
+    def at_hand(self, snapshot: Snapshot, now: datetime) -> Ground | None:
+        """The ground at a snapshot whose schema is compiled; else None."""
+        compiled = self._schemas.at_hand(snapshot)
+        if compiled is None:
+            return None
+        return Ground(compiled, self._storage.reader(snapshot), now, self._limits)
+
     async def _schema(self, snapshot: Snapshot, overlay: Overlay) -> tuple[CompiledSchema, bool]:
         """The schema under an overlay, and whether it is in force at the snapshot anyway."""
         if overlay.named is None:

@@ -139,6 +139,10 @@ class Schemas:
             )
         return await self._of((snapshot.store_id, snapshot.schema_version))
 
+    def at_hand(self, snapshot: Snapshot) -> CompiledSchema | None:
+        """The schema in force at a snapshot if it is compiled, else None."""
+        return self._kept.used((snapshot.store_id, snapshot.schema_version))
+
     async def named(self, store_id: str, name: str) -> tuple[int, CompiledSchema]:
         """The version of a store's schema that has a name, and that schema. Raises UnknownSchema.
 

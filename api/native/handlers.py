@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 from api.asgi import Answer
 from api.auth import Right
-from api.calls import Call
+from api.calls import Call, Question
 from api.consistencies import decode_consistency
 from api.errors import Forbidden
 from api.members import Members, Problems
 from api.native import hot, render
 from api.native.decode import decode_filter, decode_tuple, relation_name
 from api.native.overlay import overlay_of, tuples_of
-from engine.errors import InvalidRequest
+from engine.errors import EngineError, InvalidRequest
 from engine.jsontext import parse_json
 from engine.pages import Way
-from engine.requests import Check, Consistency, DeleteRequest, Overlay, WriteRequest
+from engine.requests import Check, CheckAnswer, Consistency, DeleteRequest, Overlay, WriteRequest
 from engine.store.protocol import Precondition, PreconditionOp, Update
 from engine.tuples import parse_object, parse_subject
 
@@ -36,16 +36,24 @@ async def check(call: Call) -> Answer:
     """`POST /check`."""
     text = await call.text()
     plain = hot.plain_check(text)
-    if plain is None:
-        asked, consistency, overlay = decode_check(text)
-        _may_explain(call, (asked,))
-    else:
-        (asked, consistency), overlay = plain, None
-    answer = await call.engine.check(
-        call.store, asked, consistency, deadline=call.deadline, overlay=overlay
-    )
-    call.metrics.decided((answer.decision,))
-    return Answer(200, hot.rendered_check(answer))
+    if plain is not None:
+        return await Question(*plain, None, _told).asked(call)
+    asked, consistency, overlay = decode_check(text)
+    _may_explain(call, (asked,))
+    return await Question(asked, consistency, overlay, _told).asked(call)
+
+
+def plain_question(call: Call) -> Question | None:
+    """The check that a call is, whose body is here; None unless the body is ordinary."""
+    plain = hot.plain_check(call.text_here())
+    return None if plain is None else Question(*plain, None, _told)
+
+
+def _told(call: Call, found: CheckAnswer | EngineError) -> Answer:
+    if isinstance(found, EngineError):
+        raise found
+    call.metrics.decided((found.decision,))
+    return Answer(200, hot.rendered_check(found))
 
 
 def decode_check(text: bytes) -> tuple[Check, Consistency, Overlay | None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from api.asgi import Answer
-from api.calls import Call
+from api.calls import Call, Question
 from api.errors import Failure
 from api.openfga import fields, hot, keys
 from api.openfga.answers import encode, headers
@@ -15,7 +16,7 @@ from api.openfga.errors import CODES, Refused, wording
 from api.openfga.fields import Message, body_of, invalid
 from engine.decision import ALLOWED, DENIED, Decision, Verdict
 from engine.errors import CycleThroughExclusion, EngineError
-from engine.requests import Check
+from engine.requests import Check, CheckAnswer
 
 _INTERNAL = 4000
 _ALLOWED, _DENIED = b'{"allowed":true}', b'{"allowed":false}'
@@ -25,14 +26,24 @@ async def check(call: Call) -> Answer:
     """`POST /check`."""
     text = await call.text()
     asked, terms = hot.plain_check(text, call.store) or decode_check(call, text)
-    try:
-        found = await call.engine.check(
-            call.store, asked, terms.consistency, deadline=call.deadline, overlay=terms.overlay
-        )
-    except CycleThroughExclusion:  # what depends on its own absence is denied
+    return await _question(asked, terms).asked(call)
+
+
+def plain_question(call: Call) -> Question | None:
+    """The check that a call is, whose body is here; None unless the body is ordinary."""
+    plain = hot.plain_check(call.text_here(), call.store)
+    return None if plain is None else _question(*plain)
+
+
+def _question(asked: Check, terms: Terms) -> Question:
+    return Question(asked, terms.consistency, terms.overlay, partial(_answer, asked, terms))
+
+
+def _answer(asked: Check, terms: Terms, call: Call, found: CheckAnswer | EngineError) -> Answer:
+    if isinstance(found, CycleThroughExclusion):  # what depends on its own absence is denied
         return Answer(200, hot.DENIED, headers(None, terms.model))
-    except EngineError as error:
-        raise terms.refusal(error, _about(asked)) from None
+    if isinstance(found, EngineError):
+        raise terms.refusal(found, _about(asked)) from None
     decision = found.decision
     call.metrics.decided((decision,))
     if decision.verdict is Verdict.CONDITIONAL:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from api.asgi import Answer
 from api.auth import Right
-from api.calls import Call, Operation
+from api.calls import Call, Operation, Question
 from api.openfga import assertions, changes, checks, expansion, lists, models, reads, stores, writes
 from api.openfga.errors import render
 
@@ -24,6 +24,7 @@ def _call(
     status: int = 200,
     writes: bool = False,
     stream: bool = False,
+    question: Callable[[Call], Question | None] | None = None,
 ) -> Operation:
     method, _, path = place.partition(" ")
     return Operation(
@@ -37,6 +38,7 @@ def _call(
         writes=writes,
         stream=stream,
         problem=render,
+        question=question,
     )
 
 
@@ -124,7 +126,14 @@ OPERATIONS: tuple[Operation, ...] = (
         assertions.read_assertions,
         "The assertions kept with a model",
     ),
-    _call("check", f"POST {STORE}/check", Right.CHECK, checks.check, "May a user do this?"),
+    _call(
+        "check",
+        f"POST {STORE}/check",
+        Right.CHECK,
+        checks.check,
+        "May a user do this?",
+        question=checks.plain_question,
+    ),
     _call(
         "batch_check",
         f"POST {STORE}/batch-check",

@@ -7,7 +7,7 @@ the staleness bound and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -51,6 +51,16 @@ class Announcer(Protocol):
         None if the record may lack a write that was published after `known_as_of` (on the clock
         that the announcer shares with its node): then only storage knows.
         """
+        ...
+
+    def ask_written(
+        self,
+        store_id: str,
+        revision: int,
+        known_as_of: float,
+        told: Callable[[Written | None], None],
+    ) -> None:
+        """As `written_since`, but `told` is called with it, at once or later."""
         ...
 
     async def forget(self, store_id: str) -> None:

@@ -8,12 +8,18 @@ cancelled leaves the exchange running.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable
+from functools import partial
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from hiredis import ProtocolError, Reader
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import ResponseError
+
+_log = logging.getLogger(__name__)
 
 Command = tuple[str | bytes, ...]
 Q = TypeVar("Q", bound=Hashable)
@@ -25,6 +31,9 @@ class Exchange(Generic[Q, A]):
     everyone who asked it what `understand` makes of the reply: of the question, the value or
     ResponseError, and the `session` that the connection was given when it was opened. An exchange
     ends after `seconds`.
+
+    It works by calls alone, without a task or a future for each exchange: a worker has thousands of
+    them a second.
     """
 
     def __init__(
@@ -40,79 +49,188 @@ class Exchange(Generic[Q, A]):
         self._command = command
         self._understand = understand
         self._connection: Any = None
-        self._waiting: dict[Q, list[asyncio.Future[A]]] = {}
-        self._running: asyncio.Task[None] | None = None
+        self._wire: _Wire | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._waiting: dict[Q, list[Callable[[A | Exception], None]]] = {}
+        self._asked: dict[Q, list[Callable[[A | Exception], None]]] = {}
+        self._replies: list[Any] = []
+        self._may_repeat = False
+        self._gathering: asyncio.Handle | None = None
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, question: Q) -> A:
-        """What the reply to `question` means.
+        """What the reply to `question` means, asked with all who ask in this turn of the loop.
 
         Raises RedisError, OSError or TimeoutError if there is none.
         """
-        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        asking = self._waiting.get(question)
-        if asking is None:
-            self._waiting[question] = [answer]
-            if self._running is None or self._running.done():
-                self._running = asyncio.create_task(self._run())
-        else:
-            asking.append(answer)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[A] = loop.create_future()
+        self._put(question, partial(_give, answer))
+        if not self._asked and self._gathering is None:
+            self._gathering = loop.call_soon(self._begin)
         return await answer
+
+    def ask_now(self, question: Q, told: Callable[[A | Exception], None]) -> None:
+        """As `ask`, but the question leaves at once if it can, and `told` is called with what the
+        reply means, or with the error."""
+        self._put(question, told)
+        if not self._asked:
+            self._begin()
 
     async def close(self) -> None:
         """End the running exchange; those who wait get an error."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
-        _fail(self._waiting, Lost("closed"))
-        await self._let_go()
+        opening = self._opening
+        self._fail(Lost("closed"))
+        if opening is not None:
+            await asyncio.wait([opening])
+        await self._release()
 
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, {}
-            try:
-                async with asyncio.timeout(self._seconds):
-                    replies, session = await self._exchange(list(batch))
-                for (question, asking), reply in zip(batch.items(), replies, strict=True):
-                    answer = self._understand(question, reply, session)
-                    for one in asking:
-                        if not one.done():
-                            one.set_result(answer)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
-                # Those who came meanwhile need not find out for themselves.
-                _fail(batch, error)
-                _fail(self._waiting, error)
-                self._waiting = {}
-            except BaseException:
-                _fail(batch, Lost("closed"))
-                raise
+    def _put(self, question: Q, told: Callable[[A | Exception], None]) -> None:
+        asking = self._waiting.get(question)
+        if asking is None:
+            self._waiting[question] = [told]
+        else:
+            asking.append(told)
 
-    async def _exchange(self, questions: list[Q]) -> tuple[list[Any], Any]:
-        """The values in order, and the session of the connection that brought them."""
-        if self._connection is not None:
-            try:
-                return await self._asked(questions)
-            except (Lost, OSError):
-                pass  # The other end may have closed it since it was last used.
-        return await self._asked(questions)
+    def _begin(self) -> None:
+        """Ask all that waits."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._asked, self._waiting = self._waiting, {}
+        self._due = monotonic() + self._seconds
+        if self._timer is None:  # one timer for many exchanges: it looks how old the newest is
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._look)
+        # The other end may have closed a connection since it was last used.
+        self._may_repeat = self._wire is not None
+        self._send()
 
-    async def _asked(self, questions: list[Q]) -> tuple[list[Any], Any]:
+    def _send(self) -> None:
+        wire = self._wire
+        if wire is None or wire.transport.is_closing():
+            self._wire = None
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+            return
+        self._replies = []
+        wire.transport.write(b"".join([_packed(self._command(one)) for one in self._asked]))
+
+    async def _open(self) -> None:
         try:
-            if self._connection is None:
-                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-            connection = self._connection
-            commands = b"".join([_packed(self._command(one)) for one in questions])
-            await connection.send_packed_command(commands, check_health=False)
-            return [await _reply(connection) for _ in questions], connection.session
-        except BaseException:
-            # Replies may be under way that would answer the next question.
-            await self._let_go()
-            raise
+            await self._release()
+            self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            self._wire = _Wire(self._connection, self._received, self._lost)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
+            self._opening = None
+            self._fail(error)
+        else:
+            self._opening = None
+            self._send()
 
-    async def _let_go(self) -> None:
+    def _received(self, wire: _Wire, replies: list[Any]) -> None:
+        if wire is not self._wire:
+            return
+        self._replies += replies
+        if len(self._replies) < len(self._asked):
+            return
+        if len(self._replies) > len(self._asked):
+            self._fail(Lost("a reply to nothing"))
+            return
+        asked, self._asked = self._asked, {}
+        try:
+            answers: list[A | Exception] = [
+                self._understand(question, reply, wire.session)
+                for question, reply in zip(asked, self._replies, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001 - as above
+            self._asked = asked
+            self._fail(error)
+            return
+        if self._waiting:
+            self._begin()
+        for asking, answer in zip(asked.values(), answers, strict=True):
+            _tell(asking, answer)
+
+    def _lost(self, wire: _Wire, error: Exception) -> None:
+        """A connection has ended."""
+        if wire is not self._wire:
+            return
+        self._wire = None
+        if not self._asked:
+            return
+        if self._may_repeat:
+            self._may_repeat = False
+            self._send()
+        else:
+            self._fail(error)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._asked:
+            return
+        left = self._due - monotonic()
+        if left <= 0:
+            self._fail(TimeoutError("no reply"))
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+
+    def _fail(self, error: Exception) -> None:
+        """Let all who wait know, those too who came meanwhile: they need not find out for
+        themselves. Replies may be under way that would answer the next question, so the connection
+        is given up."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.transport.abort()
+        failed = [*self._asked.values(), *self._waiting.values()]
+        self._asked, self._waiting = {}, {}
+        for asking in failed:
+            _tell(asking, error)
+
+    async def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
+
+
+class _Wire(asyncio.Protocol):
+    """What comes over a connection that the library has opened, from now on."""
+
+    def __init__(
+        self,
+        connection: Any,
+        received: Callable[[_Wire, list[Any]], None],
+        lost: Callable[[_Wire, Exception], None],
+    ) -> None:
+        self.session = connection.session
+        # The library reads by a task and two futures for each reply.
+        self.transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001
+        self._received = received
+        self._lost = lost
+        self._reader = Reader(replyError=ResponseError)
+        self.transport.set_protocol(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Replies, or parts of them."""
+        replies = []
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                replies.append(reply)
+        except ProtocolError as error:
+            self.transport.abort()
+            self._lost(self, error)
+            return
+        if replies:
+            self._received(self, replies)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The end."""
+        self._lost(self, error or Lost("the connection was closed"))
 
 
 def _packed(command: Command) -> bytes:
@@ -124,15 +242,18 @@ def _packed(command: Command) -> bytes:
     )
 
 
-def _fail(batch: dict[Q, list[asyncio.Future[A]]], error: Exception) -> None:
-    for asking in batch.values():
-        for one in asking:
-            if not one.done():
-                one.set_exception(error)
+def _tell(asking: list[Callable[[A | Exception], None]], answer: A | Exception) -> None:
+    for told in asking:
+        try:
+            told(answer)
+        except Exception:  # noqa: BLE001 - the others are to be told all the same
+            _log.exception("an answer was not told")
 
 
-async def _reply(connection: Any) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+def _give(waiting: asyncio.Future[A], answer: A | Exception) -> None:
+    if waiting.done():
+        return
+    if isinstance(answer, Exception):
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)

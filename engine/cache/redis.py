@@ -134,14 +134,35 @@ class RedisAnnouncer:
         try:
             record = await self._exchange.ask(_Since(store_id, revision))
         except (RedisError, OSError, TimeoutError) as error:
-            self._fault(error)
-            self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
+            self._presume_away(error)
             return None
         self._away = False
         if record is None:
             await self._begin(store_id)
             return None
         return record if record.seen < known_as_of else None
+
+    def ask_written(
+        self,
+        store_id: str,
+        revision: int,
+        known_as_of: float,
+        told: Callable[[Record | None], None],
+    ) -> None:
+        """See `Announcer.ask_written`; `written_since` begins a record where there is none."""
+
+        def answered(found: Record | Exception | None) -> None:
+            if isinstance(found, Exception):
+                self._presume_away(found)
+                told(None)
+            else:
+                self._away = False
+                told(found if found is not None and found.seen < known_as_of else None)
+
+        if self._away:
+            told(None)
+        else:
+            self._exchange.ask_now(_Since(store_id, revision), answered)
 
     async def forget(self, store_id: str) -> None:
         """See `Announcer.forget`."""
@@ -221,6 +242,10 @@ class RedisAnnouncer:
     def _key(self, store_id: str) -> str:
         # Braces keep a store's keys on one node of a cluster. A store id has a fixed length.
         return f"{self._prefix}:2:{{{store_id}}}:writes"
+
+    def _presume_away(self, error: Exception) -> None:
+        self._fault(error)
+        self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
 
     def _worth_asking(self) -> bool:
         """Whether to ask a Redis that is presumed away: one question a second finds out."""

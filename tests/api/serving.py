@@ -15,6 +15,7 @@ import uvicorn
 from api.app import Application, create_app
 from api.protocol import BoundedHttp
 from api.settings import Settings
+from engine.consistency import Freshness
 from engine.engine import Engine
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import Head
@@ -134,12 +135,13 @@ async def serving(
     *,
     schema: str = SCHEMA,
     protocol: type[BoundedHttp] = BoundedHttp,
+    freshness: Freshness | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """Serve a memory engine with the store `default` until the block ends."""
     # The engine here has no index, whatever would be the default.
     configured = Settings(**{"index": False, **settings})
-    engine = Engine(storage or MemoryStorage(), limits=configured.limits)
+    engine = Engine(storage or MemoryStorage(), limits=configured.limits, freshness=freshness)
     await engine.create_store("default")
     if schema:
         await engine.write_schema("default", schema)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from pydantic import SecretStr
 
 from api.settings import Settings, SettingsError, load_settings
-from api.telemetry import configure_logging
+from api.telemetry import BUCKETS, Metrics, configure_logging
 from engine.errors import Unavailable
 from tests.api import serving
 from tests.api.serving import STORE, PausingStorage, Served
@@ -37,6 +39,32 @@ def logged() -> Iterator[io.StringIO]:
 
 def entries(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def test_times_are_counted_as_the_library_counts_each() -> None:
+    metrics = Metrics()
+    registry = CollectorRegistry()
+    told = Histogram(
+        "stonetown_request_seconds", "", ("call",), buckets=BUCKETS, registry=registry
+    ).labels("check")
+    draw = random.Random(1)
+    times = [draw.expovariate(20) for _ in range(500)] + [*BUCKETS, 0.0, 60.0]
+    for number, seconds in enumerate(times):
+        metrics.request("check", 200, seconds, stream=False)
+        told.observe(seconds)
+        if number % 100 == 0:
+            metrics.flush()
+    expected = samples(generate_latest(registry))
+    found = samples(metrics.exposition())
+    assert {name for name in found if "bucket" in name} == {n for n in expected if "bucket" in n}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def samples(exposition: bytes) -> dict[str, float]:
+    """The lines of the histogram, but for when it was made."""
+    lines = [line.rpartition(" ") for line in exposition.decode().splitlines()]
+    named = [(name, value) for name, _, value in lines if name.startswith("stonetown_request_sec")]
+    return {name: float(value) for name, value in named if "_created" not in name}
 
 
 async def test_requests_are_counted_by_call_and_status(served: Served) -> None:

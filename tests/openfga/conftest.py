@@ -12,6 +12,7 @@ import pytest
 
 from engine.store.postgres import PostgresStorage
 from tests.api.serving import Served, serving
+from tests.api.together import serving_together
 from tests.conftest import database_dsn
 from tests.index.indexed import NearStorage
 from tests.openfga.client import Fga
@@ -39,12 +40,14 @@ async def on_memory() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-async def on_index() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a server that reads an index."""
-    storage = NearStorage()
-    async with serving(storage) as server:
+async def on_index(valkey_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server that reads an index, and answers checks together."""
+    async with serving_together(valkey_url) as (server, counting):
         yield server.http
-        assert storage.served > storage.refused
+    storage = server.engine.storage
+    assert isinstance(storage, NearStorage)
+    assert storage.served > storage.refused
+    assert counting.answered
 
 
 @pytest.fixture(scope="session")
