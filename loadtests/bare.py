@@ -24,13 +24,13 @@ from engine.decision import ALLOWED
 from engine.engine import Engine
 from engine.requests import BatchAnswer, Check, CheckAnswer, Consistency, Overlay
 from engine.store.memory import MemoryStorage
-from engine.together import Together, Told
+from engine.together import Told
 
 ZOOKIE = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
-class BareTogether(Together):
-    """Allows every check without looking."""
+class BareTogether:
+    """In the place of `engine.together.Together`: allows every check without looking."""
 
     def ask(
         self,
@@ -53,7 +53,7 @@ class BareEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__(MemoryStorage())
-        self.together = BareTogether.__new__(BareTogether)
+        self.together = BareTogether()  # type: ignore[assignment]
 
     async def check(self, *_asked: Any, **_how: Any) -> CheckAnswer:
         """Allowed."""
