@@ -39,7 +39,7 @@ class Operation:
     sends its own response; any other handler returns an Answer. One with `lines` does either: it
     is a stream for those who accept lines of JSON. `variant` is the other form that an answer has.
     `problem` tells what it refuses; one that `echoes` answers with the client's own request id.
-    `question` finds in an ordinary body the one check that the call is.
+    `question` reads the one check that a call is from its body.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Operation:
     variant: type[BaseModel] | None = None
     problem: Callable[[Failure, str], ProblemAnswer] = render_problem
     echoes: bool = False
-    question: Callable[[Call], Question | None] | None = None
+    question: Callable[[Call, bytes], Question] | None = None
 
 
 class Question(NamedTuple):

@@ -47,6 +47,8 @@ from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine
 from engine.together import Found
 
+_LARGEST_QUESTION = 4_000
+"""Bytes of a body that is read, perhaps in vain, to ask its check together with others."""
 _FRAMES = 30
 
 
@@ -99,7 +101,9 @@ class Front:
     def _ask(self, request: Whole) -> bool:
         """Ask what the request asks together with others, if it can be asked so."""
         question_of, headers = request.operation.question, request.headers
-        if question_of is None or self._in_flight >= self._settings.max_in_flight:
+        if question_of is None or len(request.body) > _LARGEST_QUESTION:
+            return False
+        if self._in_flight >= self._settings.max_in_flight:
             return False
         exchange = Exchange(self._guard.request_id(headers))
         begun = perf_counter()
@@ -112,10 +116,8 @@ class Front:
                 exchange, principal, request.operation, request.store, headers, NO_ASGI
             )
             call.body = request.body
-            question = question_of(call)
+            question = question_of(call, call.text_here())
         except Exception:  # noqa: BLE001 - whatever it is, it is told where it is asked alone
-            return False
-        if question is None:
             return False
         if request.operation.echoes:
             exchange.echo(headers)

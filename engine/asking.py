@@ -126,7 +126,7 @@ def answer_now(ground: Ground, check: Check, budget: Budget, until: float) -> De
         return _DECISIONS[root]
     for _ in finishing(evaluation, reader, budget):
         if budget.check_time() > until:
-            return None
+            break
     if not evaluation.settled():
         return None
     closing.walked(evaluation.size)

@@ -95,18 +95,19 @@ class Together:
 
     def _answer(self, asked: list[_Asked], moment: Moment | None) -> None:
         """Answer the last of them first, and leave the loop to others when it takes long."""
-        until = perf_counter() + _SECONDS_PER_TURN
+        turn = perf_counter()
         while asked:
             one = asked.pop()
-            _tell(one.told, self._found(moment, one, until))
-            if asked and perf_counter() > until:
+            _tell(one.told, self._found(moment, one))
+            if asked and perf_counter() - turn > _SECONDS_PER_TURN:
                 asyncio.get_running_loop().call_soon(self._answer, asked, moment)
                 return
 
-    def _found(self, moment: Moment | None, asked: _Asked, until: float) -> Found:
+    def _found(self, moment: Moment | None, asked: _Asked) -> Found:
         if moment is None or not moment.serves(asked.check.object, asked.overlay):
             return None
         try:
+            until = perf_counter() + _SECONDS_PER_TURN
             decision = answer_now(moment.ground, asked.check, asked.budget, until)
         except EngineError as error:
             return error

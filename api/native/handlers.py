@@ -34,19 +34,17 @@ def _json(body: dict[str, Any], status: int = 200) -> Answer:
 
 async def check(call: Call) -> Answer:
     """`POST /check`."""
-    text = await call.text()
+    return await question(call, await call.text()).asked(call)
+
+
+def question(call: Call, text: bytes) -> Question:
+    """The check that a body asks for. Raises InvalidRequest with every problem, and Forbidden."""
     plain = hot.plain_check(text)
     if plain is not None:
-        return await Question(*plain, None, _told).asked(call)
+        return Question(*plain, None, _told)
     asked, consistency, overlay = decode_check(text)
     _may_explain(call, (asked,))
-    return await Question(asked, consistency, overlay, _told).asked(call)
-
-
-def plain_question(call: Call) -> Question | None:
-    """The check that a call is, whose body is here; None unless the body is ordinary."""
-    plain = hot.plain_check(call.text_here())
-    return None if plain is None else Question(*plain, None, _told)
+    return Question(asked, consistency, overlay, _told)
 
 
 def _told(call: Call, found: CheckAnswer | EngineError) -> Answer:

@@ -44,7 +44,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Is a subject a member of a relation or permission?",
         wire.CheckRequest,
         answers.CheckAnswer,
-        question=handlers.plain_question,
+        question=handlers.question,
     ),
     Operation(
         "check_batch",

@@ -24,18 +24,12 @@ _ALLOWED, _DENIED = b'{"allowed":true}', b'{"allowed":false}'
 
 async def check(call: Call) -> Answer:
     """`POST /check`."""
-    text = await call.text()
+    return await question(call, await call.text()).asked(call)
+
+
+def question(call: Call, text: bytes) -> Question:
+    """The check that a body asks for. Raises Refused."""
     asked, terms = hot.plain_check(text, call.store) or decode_check(call, text)
-    return await _question(asked, terms).asked(call)
-
-
-def plain_question(call: Call) -> Question | None:
-    """The check that a call is, whose body is here; None unless the body is ordinary."""
-    plain = hot.plain_check(call.text_here(), call.store)
-    return None if plain is None else _question(*plain)
-
-
-def _question(asked: Check, terms: Terms) -> Question:
     return Question(asked, terms.consistency, terms.overlay, partial(_answer, asked, terms))
 
 

@@ -24,7 +24,7 @@ def _call(
     status: int = 200,
     writes: bool = False,
     stream: bool = False,
-    question: Callable[[Call], Question | None] | None = None,
+    question: Callable[[Call, bytes], Question] | None = None,
 ) -> Operation:
     method, _, path = place.partition(" ")
     return Operation(
@@ -132,7 +132,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Right.CHECK,
         checks.check,
         "May a user do this?",
-        question=checks.plain_question,
+        question=checks.question,
     ),
     _call(
         "batch_check",

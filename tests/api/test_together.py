@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 
 from tests.api.serving import STORE, Served, bearer, key
-from tests.api.test_whole import CHECK, CLOSE, REQUESTS, answer_to, body_of, chunked, request
+from tests.api.test_whole import CHECK, CLOSE, FULLY, REQUESTS, answer_to, body_of, chunked, request
 from tests.api.together import Counting, serving_together
 
-TOGETHER = {"allowed", "wrong relation", "conditional"}
+TOGETHER = {"allowed", "wrong relation", "conditional", "context", "contextual"}
+CONTEXT = {**CHECK, "object": "document:day", "context": {"day": "monday"}}
 MORE = {
+    "context": request(f"{STORE}/check", body_of(CONTEXT), CLOSE),
+    "contextual": request(f"{STORE}/check", body_of({**CHECK, "contextual_tuples": []}), CLOSE),
+    "fully": request(f"{STORE}/check", body_of(FULLY), CLOSE),
+    "large": request(f"{STORE}/check", body_of({**CONTEXT, "context": {"x": "x" * 4_000}}), CLOSE),
     "wrong relation": request(f"{STORE}/check", body_of({**CHECK, "relation": "none"}), CLOSE),
     "conditional": request(f"{STORE}/check", body_of({**CHECK, "object": "document:day"}), CLOSE),
 }
