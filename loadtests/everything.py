@@ -24,6 +24,7 @@ PARTS = {
     "writes": ("loadtests.writes",),
     "http": ("loadtests.load", "--tuples", "100000", "--seconds", "3"),
     "http-bare": ("loadtests.load", "--bare", "--seconds", "3"),
+    "turns": ("loadtests.turns",),
     "dialects": ("loadtests.dialects",),
     "peer": ("loadtests.peer", "--tuples", "20000"),
 }

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from loadtests import dialects, load, lookups, onindex, peer, plots, visible, writes
+from loadtests import dialects, load, lookups, onindex, peer, plots, turns, visible, writes
 
 PAGE = plots.PICTURES.with_suffix(".md")
 _BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -48,6 +48,8 @@ def _tables(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("http", "http-bare"):
         if name in found:
             yield name, _told(found[name]) + _text(load.table(found[name]))
+    if "turns" in found:
+        yield "turns", _told(found["turns"]) + _text(turns.table(found["turns"]))
     if "dialects" in found:
         yield "dialects", _told(found["dialects"]) + _text(dialects.table(found["dialects"]))
     if "visible" in found:
