@@ -29,7 +29,7 @@ from loadtests import tenants as organisations
 from loadtests.bench import machine
 from loadtests.driver import Outcome, Question, closed_loop, open_loop
 from loadtests.filling import Row
-from loadtests.service import STORE, Service, bare, stonetown
+from loadtests.service import STORE, Service, bare, core_seconds, stonetown
 from loadtests.tenants import DENIED, DIRECT, TYPICAL, Query, Tenants, zipf
 from loadtests.worlds import SCHEMA, SIZES, Drive, Kind
 
@@ -53,7 +53,8 @@ class Workload(NamedTuple):
 
 class Figure(NamedTuple):
     """What was found of one workload. Times are in milliseconds, processor time in microseconds of
-    the workers per check; `open` is the run at a share of the peak."""
+    the workers per check; `open` is the run at a share of the peak, `busy` are shares of the time
+    of the workers, and of the core of everything else, this tool included."""
 
     workload: str
     connections: int
@@ -69,6 +70,8 @@ class Figure(NamedTuple):
     open_p95: float
     open_p99: float
     open_processor: float
+    open_worker_busy: float
+    open_other_busy: float
     errors: dict[str, int]
 
 
@@ -165,8 +168,10 @@ async def _once(service: Service, workload: Workload, connections: int, seconds:
     processor = service.processor_seconds() - before
     rate = max(1.0, SHARE * peak.per_second)
     before = service.processor_seconds()
+    busy, there = core_seconds()
     steady = await open_loop(service.address, asked, max(CONNECTIONS), seconds, rate)
     steady_processor = service.processor_seconds() - before
+    busy, there = (now - then for now, then in zip(core_seconds(), (busy, there), strict=True))
     errors = peak.errors + steady.errors
     if steady.unanswered:
         errors["unanswered"] = steady.unanswered
@@ -181,6 +186,8 @@ async def _once(service: Service, workload: Workload, connections: int, seconds:
         open_rate=rate,
         **_percentiles("open_p", steady),
         open_processor=_per_check(steady_processor, steady, each),
+        open_worker_busy=steady_processor / len(service.workers) / steady.seconds,
+        open_other_busy=busy / there if there else 0.0,
         errors=dict(errors),
     )
 
@@ -244,7 +251,8 @@ def table(found: dict[str, Any]) -> Table:
     """The figures for a person."""
     made = Table(box=box.MARKDOWN)
     columns = ["question", "conn.", "requests/s", "checks/s", "p50 ms", "p95", "p99"]
-    columns += ["server µs/check", "at 60 %: requests/s", "p50 ms", "p95", "p99", "errors"]
+    columns += ["server µs/check", "at 60 %: requests/s", "p50 ms", "p95", "p99"]
+    columns += ["worker busy", "the other core", "errors"]
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number == 0 else "right")
     for values in found["figures"]:
@@ -257,6 +265,7 @@ def table(found: dict[str, Any]) -> Table:
             *(f"{value:.1f}" for value in (item.p50, item.p95, item.p99, item.processor)),
             f"{item.open_rate:,.0f}",
             *(f"{value:.1f}" for value in (item.open_p50, item.open_p95, item.open_p99)),
+            *(f"{value:.0%}" for value in (item.open_worker_busy, item.open_other_busy)),
             ", ".join(f"{number} {what}" for what, number in item.errors.items()) or "0",
         )
     return made

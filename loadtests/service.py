@@ -169,6 +169,18 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def core_seconds() -> tuple[float, float]:
+    """Seconds that the last core this process may use has been busy, and has been there at all:
+    where a service is pinned, the core of everything but its workers."""
+    core = f"cpu{max(os.sched_getaffinity(0))}"
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == core:
+            spent = [int(tick) / TICKS for tick in ticks[:8]]
+            return sum(spent) - spent[3] - spent[4], sum(spent)
+    return 0.0, 0.0
+
+
 def resident_megabytes(pid: int) -> float:
     """The resident memory of a process, mapped files included."""
     pages = int((PROC / str(pid) / "statm").read_text().split()[1])

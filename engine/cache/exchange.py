@@ -98,6 +98,8 @@ class Exchange(Generic[Q, A]):
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
+        if not self._waiting:  # all were let down meanwhile
+            return
         self._asked, self._waiting = self._waiting, {}
         self._due = monotonic() + self._seconds
         if self._timer is None:  # one timer for many exchanges: it looks how old the newest is
