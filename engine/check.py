@@ -176,7 +176,7 @@ class Evaluation:
                 yield from self.work(goals, sights, budget, paid=False)
                 goals = self.take()
         except Exception:
-            unseen = [goal for goal in goals if goal.op is Op.GOAL and goal.value is None]
+            unseen = [goal for goal in goals if goal.queued and goal.op is Op.GOAL]
             self._formula.wanted[:0] = unseen
             raise
 
