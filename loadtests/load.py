@@ -254,7 +254,7 @@ def table(found: dict[str, Any]) -> Table:
     columns += ["server µs/check", "at 60 %: requests/s", "p50 ms", "p95", "p99"]
     columns += ["worker busy", "the other core", "errors"]
     for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number == 0 else "right")
+        made.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     for values in found["figures"]:
         item = Figure(**values)
         made.add_row(
@@ -285,7 +285,7 @@ def main() -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
-        console = Console(width=170, highlight=False)
+        console = Console(width=200, highlight=False)
         pinned = "pinned to cores" if found["pinned"] else "not pinned"
         console.print(
             f"{found['machine']}; {found['server']}, {pinned}; {found['tuples']:,} tuples; "
