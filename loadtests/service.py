@@ -31,12 +31,13 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server: where it is, the processes that answer, and its data directory, None if it
-    has none."""
+    """A running server: where it is, the processes that answer, its data directory, None if it
+    has none, and the process that started all others."""
 
     address: tuple[str, int]
     workers: Sequence[int]
     data: str | None = None
+    first: int | None = None
 
     def processor_seconds(self) -> float:
         """Processor time that the answering processes have used, in user and system mode."""
@@ -60,14 +61,18 @@ class Service:
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[bool]:
-        """Give each worker a core and this process the last one; whether there are enough."""
+        """Give each worker a core of its own, what it asks the others, and this process the last
+        one; whether there are enough."""
         ours = os.sched_getaffinity(0)
         cores = sorted(ours)
         if len(cores) <= len(self.workers):
             yield False
             return
+        if self.first is not None:
+            for process in _family(self.first):
+                _pin(process, cores[len(self.workers) :])
         for worker, core in zip(self.workers, cores, strict=False):
-            os.sched_setaffinity(worker, {core})
+            _pin(worker, [core])
         os.sched_setaffinity(0, {cores[-1]})
         try:
             yield True
@@ -101,7 +106,7 @@ def stonetown(workers: int) -> Iterator[Service]:
                 raise NotServedError("stonetown serve did not start; see above")
             host, _, port = json.loads(line)["url"].rpartition("//")[2].rpartition(":")
             pids = _children(process.pid)
-            yield Service((host, int(port)), pids, data)
+            yield Service((host, int(port)), pids, data, process.pid)
 
 
 @contextlib.contextmanager
@@ -156,6 +161,27 @@ def _children(parent: int) -> list[int]:
             if serves and int(_stat(int(entry.name))[1]) == parent:
                 found.append(int(entry.name))
     return sorted(found)
+
+
+def _family(first: int) -> list[int]:
+    """A process and all that it and those below it have started."""
+    below: dict[int, list[int]] = {}
+    for entry in PROC.iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                below.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    found = [first]
+    for process in found:
+        found += below.get(process, [])
+    return found
+
+
+def _pin(process: int, cores: Sequence[int]) -> None:
+    """Keep all threads of a process, and all that they will start, to some cores."""
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in (PROC / str(process) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _stat(pid: int) -> list[str]:

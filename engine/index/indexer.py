@@ -47,8 +47,8 @@ class Bounds:
     unused: float = 3600.0
     look: float = 1.0
     poll: float = 0.2
-    swept: int = 1_000
-    sweep: float = 1.0
+    swept: int = 50
+    sweep: float = 0.05
     retry: float = 1.0
     retry_most: float = 300.0
 

@@ -112,6 +112,27 @@ async def test_no_statement_walks_a_whole_store(fresh_database: str) -> None:
         await connection.close()
 
 
+async def test_no_page_is_picked_from_all_that_might_be_in_it(fresh_database: str) -> None:
+    """On a new table too: a table is new to the planner until it is analysed, however full it is."""
+    connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
+    try:
+        sorting = set()
+        for statement in statements().values():
+            if statement.text.split()[0] in _PLANNED:
+                kinds = {node["Node Type"] for node in nodes(await plan_of(connection, statement))}
+                if "Sort" in kinds or {kind for kind in kinds if "Bitmap" in kind}:
+                    sorting.add(statement.name)
+        # What one object or subject had; all of one subject id; one page of revisions, picked before.
+        assert sorting == {
+            "history_of_object",
+            "history_of_subject",
+            "read_subject_id",
+            "revisions_after",
+        }
+    finally:
+        await connection.close()
+
+
 async def test_a_missing_index_is_noticed(fresh_database: str) -> None:
     connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
     try:
