@@ -5,7 +5,8 @@ with one tuple that is not there yet, and is acknowledged when its commit is on 
 `engine` call it in process; those named `HTTP` go through a `stonetown serve` with a Postgres and a
 Valkey of its own, as an app would. The clients, the server and Postgres share the machine. The
 processor time of the process that answers and of Postgres is read from /proc: unlike the rates, it
-does not depend much on what else the machine does.
+does not depend much on what else the machine does. Beside the import stand the same rows inserted
+by one connection that does nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
+from uuid import uuid4
 
+import asyncpg
 import uvloop
 from rich import box
 from rich.console import Console
@@ -33,6 +36,7 @@ from rich.table import Table
 from api.servers.postgres import PrivatePostgres
 from api.servers.process import processes_in
 from engine.engine import Engine
+from engine.limits import Limits
 from engine.requests import WriteAnswer, WriteRequest
 from engine.store.postgres.migrate import migrate
 from engine.store.postgres.storage import PostgresStorage
@@ -47,6 +51,17 @@ NAME = "writes"
 CLIENTS = (1, 8, 64)
 ROUNDS = 3
 MILLION = 1_000_000
+BATCH = Limits().import_batch
+
+INSERT = """
+INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, relation,
+    subject_type, subject_id, subject_relation, caveat, context, created_at)
+SELECT $1, $2::bigint, made.*, '', '', now()
+FROM unnest(
+    string_to_array($3, E'\\x1f'), string_to_array($4, E'\\x1f'), string_to_array($5, E'\\x1f'),
+    string_to_array($6, E'\\x1f'), string_to_array($7, E'\\x1f'), string_to_array($8, E'\\x1f')
+) AS made
+"""
 
 Run = Callable[[int], Awaitable[list[float]]]
 Clock = Callable[[], float]
@@ -118,8 +133,9 @@ async def in_process(drive: Drive, seconds: float) -> list[Figure]:
             await engine.write_schema(NAME, SCHEMA)
             clocks = Clocks(process_time, lambda: processor_seconds(server.directory))
             imported = await import_all(engine, drive, clocks)
+            inserted = await insert_all(server.dsn, drive, clocks)
             run = engine_run(engine, seconds)
-            return [*await measure("engine: write", run, clocks), imported]
+            return [*await measure("engine: write", run, clocks), imported, inserted]
         finally:
             await engine.close()
 
@@ -147,7 +163,7 @@ async def import_all(engine: Engine, drive: Drive, clocks: Clocks) -> Figure:
     """Import the drive's tuples in batches, as they come."""
     left = drive.tuples()
     batches = []
-    while batch := list(islice(left, engine.limits.import_batch)):
+    while batch := list(islice(left, BATCH)):
         batches.append([Update(UpdateOp.TOUCH, item) for item in batch])
     total = sum(map(len, batches))
     with _imported("engine: tuple imported", total, clocks) as figures:
@@ -159,6 +175,24 @@ async def import_all(engine: Engine, drive: Drive, clocks: Clocks) -> Figure:
             await _written(before)
             before = task
         await _written(before)
+    return figures[0]
+
+
+async def insert_all(dsn: str, drive: Drive, clocks: Clocks) -> Figure:
+    """Insert the same rows and do nothing else: what Postgres alone takes for them."""
+    left = drive.tuples()
+    batches = []
+    while batch := list(islice(left, BATCH)):
+        columns = zip(*((*item[0], item[1], *item[2]) for item in batch), strict=True)
+        batches.append(["\x1f".join(parts) for parts in columns])
+    connection = await asyncpg.connect(dsn)
+    try:
+        store, total = uuid4(), sum(each[0].count("\x1f") + 1 for each in batches)
+        with _imported("Postgres alone: tuple inserted", total, clocks) as figures:
+            for number, each in enumerate(batches, 1):
+                await connection.execute(INSERT, store, number, *each)
+    finally:
+        await connection.close()
     return figures[0]
 
 

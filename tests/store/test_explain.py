@@ -113,7 +113,7 @@ async def test_no_statement_walks_a_whole_store(fresh_database: str) -> None:
 
 
 async def test_no_page_is_picked_from_all_that_might_be_in_it(fresh_database: str) -> None:
-    """On a new table too: a table is new to the planner until it is analysed, however full it is."""
+    """On a new table too: it is new to the planner until it is analysed, however full it is."""
     connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
     try:
         sorting = set()
@@ -122,7 +122,7 @@ async def test_no_page_is_picked_from_all_that_might_be_in_it(fresh_database: st
                 kinds = {node["Node Type"] for node in nodes(await plan_of(connection, statement))}
                 if "Sort" in kinds or {kind for kind in kinds if "Bitmap" in kind}:
                     sorting.add(statement.name)
-        # What one object or subject had; all of one subject id; one page of revisions, picked before.
+        # What one object or subject had; all of one subject id; one page of revisions.
         assert sorting == {
             "history_of_object",
             "history_of_subject",

@@ -28,8 +28,8 @@ _COMMIT = statement("commit")
 _ROLLBACK = statement("rollback")
 
 # Cached generic plans, and no plan that is good only while a table is small: the statements are
-# few, each has one right plan, and planning `fetch` anew would cost more than running it. On a table
-# that was not analysed since an import, a page would be picked from a bitmap of the whole store.
+# few, each has one right plan, and planning `fetch` anew would cost more than running it. Without
+# statistics, as after an import, a page would be picked from a bitmap of the whole store.
 _PLANNING = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
