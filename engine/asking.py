@@ -76,10 +76,10 @@ async def answer(
     except BudgetExceeded as error:
         stopped = error
     for group in asked.values():
-        group.end()
         for index, root in group.roots:
             if root.value is not None or stopped is None:
                 results[index] = decided(root)
+        group.end()
     return [_certain(result, stopped) for result in results]
 
 
@@ -109,7 +109,9 @@ async def answer_one(ground: Ground, check: Check, budget: Budget) -> tuple[Deci
         return _DECISIONS[root], not evaluation.timed
     await evaluate((evaluation,), ground.reader, budget)
     closing.walked(evaluation.size)
-    return decision_of(root), not evaluation.timed
+    decision = decision_of(root)
+    evaluation.end()
+    return decision, not evaluation.timed
 
 
 def answer_now(ground: Ground, check: Check, budget: Budget, until: float) -> Decision | None:
@@ -130,7 +132,9 @@ def answer_now(ground: Ground, check: Check, budget: Budget, until: float) -> De
     if not evaluation.settled():
         return None
     closing.walked(evaluation.size)
-    return decision_of(root)
+    decision = decision_of(root)
+    evaluation.end()
+    return decision
 
 
 def _look(
@@ -234,6 +238,7 @@ class _Group:
         """Take note of what was walked."""
         if self._closing is not None:
             self._closing.walked(self.evaluation.size)
+        self.evaluation.end()
 
 
 def _group(

@@ -131,6 +131,10 @@ class Evaluation:
             self._formula.settle(self._roots)
         return True
 
+    def end(self) -> None:
+        """Let its memory be freed as soon as it is not used: nothing is asked of it any more."""
+        self._formula.end(self._goals.values())
+
     def take(self) -> list[Node]:
         """The goals of the next round. To be followed by one `work` on them."""
         wanted = self._formula.wanted
@@ -208,10 +212,8 @@ class Evaluation:
             case AllOf(parts=parts):
                 return self._until(DENIED, parts, object_id, sight)
             case Minus(base=base, subtracted=subtracted):
-                return minus(
-                    self._value(base, object_id, sight),
-                    self._value(subtracted, object_id, sight),
-                )
+                left = self._value(base, object_id, sight)
+                return minus(left, self._value(subtracted, object_id, sight))
             case Identity():
                 return ALLOWED if object_id == self.subject.id else DENIED
             case Never():
@@ -340,9 +342,6 @@ async def begin(
     return found
 
 
-_Round = tuple[Evaluation, list[Node]]
-
-
 def finishing(evaluation: Evaluation, near: NearReader, budget: Budget) -> Iterator[None]:
     """Drive an evaluation to the end, as long as its tuples are at hand. Yields every so often, so
     that the driver can look at the clock. Raises BudgetExceeded."""
@@ -366,14 +365,13 @@ async def evaluate(evaluations: Sequence[Evaluation], reader: Reader, budget: Bu
         for evaluation in evaluations:
             for _ in finishing(evaluation, reader, budget):
                 turn = await _breath(turn, budget)
-    pending = [evaluation for evaluation in evaluations if not evaluation.settled()]
-    while pending:
+    pending = evaluations
+    while pending := [evaluation for evaluation in pending if not evaluation.settled()]:
         rounds = [(evaluation, evaluation.take()) for evaluation in pending]
         for work in await _fetch(rounds, reader, budget):
             for _ in work:
                 turn = await _breath(turn, budget)
         turn = await _breath(turn, budget)
-        pending = [evaluation for evaluation in pending if not evaluation.settled()]
 
 
 async def _breath(turn: float, budget: Budget) -> float:
@@ -384,7 +382,9 @@ async def _breath(turn: float, budget: Budget) -> float:
     return perf_counter()
 
 
-async def _fetch(rounds: Sequence[_Round], reader: Reader, budget: Budget) -> list[Iterator[None]]:
+async def _fetch(
+    rounds: Sequence[tuple[Evaluation, list[Node]]], reader: Reader, budget: Budget
+) -> list[Iterator[None]]:
     """Read for all rounds at once; the work that is then to be done."""
     asked = [(evaluation.subject, list(map(_label, goals))) for evaluation, goals in rounds]
     sights, cost = await fetch(asked, reader, budget.reads)

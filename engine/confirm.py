@@ -140,4 +140,5 @@ class Confirmation:
             if isinstance(result, InvalidContext):
                 raise result
             results.append(result)
+        evaluation.end()
         return results, stopped

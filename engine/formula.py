@@ -183,6 +183,19 @@ class Formula:
             for node in unfounded:
                 self._decide(node, DENIED)
 
+    @staticmethod
+    def end(goals: Iterable[Node]) -> None:
+        """Take these goals apart, when nothing is to be decided or asked of them any more: what
+        knows its parts and is known by them is a cycle, which has to be found to be freed."""
+        for goal in goals:
+            goal.parents.clear()
+            stack, goal.children = list(goal.children), ()
+            while stack:
+                node = stack.pop()
+                if node.label is None:
+                    node.parents.clear()
+                    stack.extend(node.children)
+
     def _enliven(self, nodes: Sequence[Node]) -> None:
         stack = list(nodes)
         while stack:

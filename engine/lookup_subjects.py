@@ -312,7 +312,10 @@ class Look:
             nodes = self._limits.evaluation_nodes * len(ids)
             budget = Budget(sys.maxsize, nodes, self._budget.deadline)
         await evaluate(evaluations, self._reader, budget)
-        return [decided(root) for root in roots]
+        results = [decided(root) for root in roots]
+        for each in evaluations:
+            each.end()
+        return results
 
 
 def _checked_form(ground: Ground, asked: LookupSubjects) -> SubjectForm:

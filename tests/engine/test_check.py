@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
 
+from engine.asking import answer_one
 from engine.requests import Check
 from engine.tuples import Object, RelationTuple, Subject, parse_tuple
 from tests.engine.ground import link, nest, question, setting
@@ -247,3 +249,43 @@ async def test_what_no_answer_depends_on_any_more_is_not_read() -> None:
     assert await world.says(*asked) == ["allowed", "denied"]
     assert len(world.reader.rounds) > 9
     assert not {"a1", "z1"} & {one.object_id for one in world.reader.asked}
+
+
+async def test_a_check_leaves_nothing_to_the_collector() -> None:
+    """Whether the search went to its end or was cut short. The collector stops all that a process
+    does, the longer the more there is for it to look through."""
+    schema = """
+    definition user {}
+    definition group { relation member: user | group#member }
+    definition folder {
+      relation parent: folder
+      relation viewer: user | group#member
+      relation closed: user | group#member
+      permission view = (viewer + parent->view) - closed
+      permission both = view & parent->view
+    }
+    """
+    ring = [nest(n, (n + 1) % 5) for n in range(5)]
+    tuples = [link("folder", n, "parent", "folder", n // 2) for n in range(1, 9)]
+    shut = [f"folder:{n}#closed@group:1#member" for n in range(9)]
+    seen = [f"folder:{n}#viewer@group:{n}#member" for n in range(1, 9)]
+    members = [f"group:{n}#member@user:ann" for n in (5, 7)]
+    world = await setting(schema, [*tuples, *seen, *shut, *ring, *members])
+    names = ("view", "both")
+    asked = [question(f"folder:{n}#{name}@user:ann") for n in range(9) for name in names]
+    answers = await world.ask(*asked)
+    assert set(answers) == {"allowed", "denied"}
+    gc.collect()
+    gc.disable()
+    try:
+        for check in asked:
+            await answer_one(world.ground, check, world.budget())
+        await world.ask(*asked)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [type(item).__name__ for item in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert "Node" not in left
