@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from api.indexing import own_root
+from api.memory import settle
 from api.settings import Settings, load_settings
 from api.telemetry import configure_logging
 from engine.cache.redis import RedisAnnouncer
@@ -110,6 +111,7 @@ def main() -> None:
         raise SystemExit("an indexer needs DATABASE_URL")
     os.write(tell, b".")
     os.close(tell)
+    settle()
     address = redis.get_secret_value() if redis else None
     uvloop.run(run(settings, database.get_secret_value(), address))
 
