@@ -18,6 +18,8 @@ from loadtests import dialects, load, lookups, onindex, peer, plots, turns, visi
 
 PAGE = plots.PICTURES.with_suffix(".md")
 _BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_NOW = ("load", "plain loop")
+_COLUMNS = ("figure", "to reach", "reached", *(f"{what} then" for what in _NOW))
 _GOALS = (
     ("direct", 10.0),
     ("folder and group", 40.0),
@@ -67,10 +69,11 @@ def _tables(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _summary(found: dict[str, Any]) -> Table:
     made = Table(box=box.MARKDOWN)
-    for number, column in enumerate(("figure", "to reach", "reached", "load then")):
+    for number, column in enumerate(_COLUMNS):
         made.add_column(column, justify="left" if number == 0 else "right")
     for result, *cells in _lines(found):
-        made.add_row(*cells, result["machine"].partition("load ")[2].partition(",")[0])
+        now = (result["machine"].partition(f"{what} ")[2].partition(",")[0] for what in _NOW)
+        made.add_row(*cells, *now)
     return made
 
 
