@@ -235,7 +235,7 @@ class _Group:
                 self.roots.append((index, value))
 
     def end(self) -> None:
-        """Take note of what was walked."""
+        """Take note of what was walked, and let go of it."""
         if self._closing is not None:
             self._closing.walked(self.evaluation.size)
         self.evaluation.end()

@@ -105,8 +105,8 @@ def stonetown(workers: int) -> Iterator[Service]:
             if not line:
                 raise NotServedError("stonetown serve did not start; see above")
             host, _, port = json.loads(line)["url"].rpartition("//")[2].rpartition(":")
-            pids = _children(process.pid)
-            yield Service((host, int(port)), pids, data, process.pid)
+            serving = [one for one in _family(process.pid) if _serves(one)]
+            yield Service((host, int(port)), sorted(serving), data, process.pid)
 
 
 @contextlib.contextmanager
@@ -152,15 +152,11 @@ def _send(
         raise NotServedError(f"{method} {call}: {answer.status} {text[:200]!r}")
 
 
-def _children(parent: int) -> list[int]:
-    """The serving processes below a parent, by their command line."""
-    found = []
-    for entry in PROC.iterdir():
-        with contextlib.suppress(OSError):
-            serves = entry.name.isdigit() and b"api.workers" in (entry / "cmdline").read_bytes()
-            if serves and int(_stat(int(entry.name))[1]) == parent:
-                found.append(int(entry.name))
-    return sorted(found)
+def _serves(process: int) -> bool:
+    """Whether a process answers requests, by its command line."""
+    with contextlib.suppress(OSError):  # it has ended
+        return b"api.workers" in (PROC / str(process) / "cmdline").read_bytes()
+    return False
 
 
 def _family(first: int) -> list[int]:

@@ -10,6 +10,7 @@ SET LOCAL lock_timeout = '2s';
 SET LOCAL statement_timeout = '3s';
 SET LOCAL idle_in_transaction_session_timeout = '3s';
 SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
 SET LOCAL jit = off;
