@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 from engine.compiled import SWITCH
-from loadtests import plots, report
+from loadtests import plots, report, shares
 from loadtests.peer import LIBRARY
 
 PARTS = {
@@ -29,6 +30,7 @@ PARTS = {
     "http": ("loadtests.load", "--tuples", "100000", "--seconds", "3"),
     "http-bare": ("loadtests.load", "--bare", "--seconds", "3"),
     "turns": ("loadtests.turns",),
+    "shares": ("loadtests.shares",),
     "dialects": ("loadtests.dialects",),
     "peer": ("loadtests.peer", "--tuples", "20000"),
 }
@@ -43,7 +45,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1, help="times that each part is measured")
     arguments = parser.parse_args()
     chosen = arguments.parts
-    chosen = chosen or [name for name in PARTS if name != "peer" or os.environ.get(LIBRARY)]
+    there = {"peer": os.environ.get(LIBRARY), "shares": shutil.which(shares.PERF)}
+    chosen = chosen or [name for name in PARTS if there.get(name, True)]
     if unknown := set(chosen) - PARTS.keys():
         parser.error(f"no such part: {', '.join(unknown)}")
     plots.RESULTS.mkdir(exist_ok=True)

@@ -43,6 +43,15 @@ class Service:
         """Processor time that the answering processes have used, in user and system mode."""
         return sum(map(processor_seconds, self.workers))
 
+    def other_seconds(self) -> float:
+        """As `processor_seconds`, of all that was started with them, ended or not."""
+        spent = 0.0
+        for process in () if self.first is None else _family(self.first):
+            if process not in self.workers:
+                with contextlib.suppress(OSError):  # it has ended, and its parent counts it
+                    spent += processor_seconds(process, ended=True)
+        return spent
+
     def resident_megabytes(self) -> float:
         """The memory of the largest of them, but for mapped files, such as the index."""
         return max(map(anonymous_megabytes, self.workers))
@@ -185,10 +194,11 @@ def _stat(pid: int) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 
-def processor_seconds(pid: int) -> float:
-    """Processor time that a process has used, in user and system mode."""
+def processor_seconds(pid: int, *, ended: bool = False) -> float:
+    """Processor time that a process has used, in user and system mode; `ended` adds that of the
+    processes that it started and that are gone."""
     fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(map(int, fields[11 : 15 if ended else 13])) / TICKS
 
 
 def core_seconds() -> tuple[float, float]:
