@@ -298,7 +298,7 @@ def main() -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
-        console = Console(width=200, highlight=False)
+        console = Console(width=240, highlight=False)
         pinned = "pinned to cores" if found["pinned"] else "not pinned"
         console.print(
             f"{found['machine']}; {found['server']}, {pinned}; {found['tuples']:,} tuples; "

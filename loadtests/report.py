@@ -159,7 +159,7 @@ def _told(result: dict[str, Any]) -> str:
 
 def _text(table: Table) -> str:
     written = StringIO()
-    Console(file=written, width=200).print(table)
+    Console(file=written, width=240).print(table)
     return (
         "\n".join(line.rstrip() for line in written.getvalue().splitlines() if line.strip()) + "\n"
     )
