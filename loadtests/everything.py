@@ -1,7 +1,7 @@
 """Measure everything that `docs/performance.md` tells, draw it, and put it there: `make measure`.
 
 Each part writes `loadtests/results/NAME.json`; parts can be named to be measured alone. It takes
-about half an hour, and a machine that does nothing else. Where other tenants of the machine are in
+about an hour, and a machine that does nothing else. Where other tenants of the machine are in
 the way, `--runs` measures each part several times and keeps the run at whose end a plain loop of
 Python was fastest, whatever was measured in it.
 """

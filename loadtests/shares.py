@@ -30,6 +30,7 @@ from loadtests.service import Service, stonetown
 from loadtests.tenants import Tenants
 
 PERF = "perf"
+LOOKS = ("-e", "cpu-clock", "-F", "999")
 TUPLES = 100_000
 WARMING_SECONDS = 3.0
 PLACES = {
@@ -64,31 +65,23 @@ def measure(service: Service, workload: Workload, seconds: float) -> dict[str, A
     def asked(time: float) -> float:
         before = service.processor_seconds()
         loop = closed_loop(service.address, workload.questions, connections, time)
-        answers = len(uvloop.run(loop).latencies)
-        return (service.processor_seconds() - before) / max(1, answers * workload.checks) * 1e6
+        outcome = uvloop.run(loop)
+        if outcome.errors or not outcome.latencies:
+            raise SystemExit(f"not every request was answered well: {outcome.errors}")
+        checks = len(outcome.latencies) * workload.checks
+        return (service.processor_seconds() - before) / checks * 1e6
 
     asked(WARMING_SECONDS)
     with tempfile.TemporaryDirectory(prefix="stonetown-shares-") as directory:
         file = Path(directory, "perf.data")
         watched = ("-p", str(service.workers[0]), "-o", file)
         recording = subprocess.Popen(  # noqa: S603 - a program of the system
-            [
-                PERF,
-                "record",
-                "-q",
-                "-e",
-                "cpu-clock",
-                "-F",
-                "999",
-                *watched,
-                "--",
-                "sleep",
-                f"{seconds}",
-            ],
+            [PERF, "record", "-q", *LOOKS, *watched, "--", "sleep", f"{seconds}"],
             stderr=subprocess.DEVNULL,
         )
         processor = asked(seconds)
-        recording.wait()
+        if recording.wait():
+            raise SystemExit("perf may not look at the worker: see kernel.perf_event_paranoid")
         report = subprocess.run(  # noqa: S603 - as above
             [PERF, "report", "-q", "-i", file, "--sort", "dso", "--stdio"],
             capture_output=True,
