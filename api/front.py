@@ -45,7 +45,7 @@ from api.streaming import SlowReader
 from api.telemetry import Metrics
 from api.whole import NO_ASGI, Deadlines, Whole
 from engine.engine import Engine
-from engine.together import Found
+from engine.telling import Found
 
 _LARGEST_QUESTION = 4_000
 """Bytes of a body that is read, perhaps in vain, to ask its check together with others."""

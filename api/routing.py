@@ -60,11 +60,15 @@ class Dialect(Protocol):
 class Native:
     """The native API, under `/v1/`."""
 
-    problem = staticmethod(render_problem)
     echoes = False
 
     def __init__(self) -> None:
         self._routes = Routes()
+
+    @property
+    def problem(self) -> Callable[[Failure, str], ProblemAnswer]:
+        """Tells an error as RFC 9457 has it."""
+        return render_problem
 
     def owns(self, path: str) -> bool:
         """Whether it begins with `/v1/`."""

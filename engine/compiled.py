@@ -19,8 +19,18 @@ from pathlib import Path
 from types import ModuleType
 
 MODULES = (
+    "api.calls",
+    "api.exchange",
+    "api.front",
+    "api.guard",
+    "api.native.handlers",
+    "api.native.hot",
+    "api.routing",
+    "api.whole",
     "engine.asking",
     "engine.budget",
+    "engine.cache.exchange",
+    "engine.cache.redis",
     "engine.check",
     "engine.decision",
     "engine.formula",
@@ -35,7 +45,7 @@ MODULES = (
     "engine.store.reverse_overlay",
     "engine.together",
 )
-"""What is compiled: the way of a check from its snapshot to its decision. Calls between compiled
+"""What is compiled: the way of a check from its request to its answer. Calls between compiled
 modules are cheap, those to others cost what they did."""
 
 GROUP = "stonetown_compiled"
@@ -44,7 +54,7 @@ GROUP = "stonetown_compiled"
 ROOT = Path(__file__).resolve().parent.parent
 SWITCH = "STONETOWN_COMPILED"
 _SUFFIX = EXTENSION_SUFFIXES[0]
-_MADE_FROM = ("engine", "schema")
+_MADE_FROM = ("api", "engine", "schema")
 
 
 def directory(root: Path = ROOT) -> Path:

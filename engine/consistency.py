@@ -198,6 +198,11 @@ class Freshness:
             case _:
                 assert_never(consistency)
 
+    async def recent(self, store_id: str) -> Snapshot:
+        """A snapshot within the staleness bound, for what storage will compare with its head: so it
+        waits for no index. Raises StoreNotFound and Unavailable."""
+        return (await self._heads.since(store_id, self.clock() - self.max_staleness)).snapshot
+
     async def exactly(
         self, store_id: str, revision: int, stamp: int, field: str = _FIELD
     ) -> Snapshot:

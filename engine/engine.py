@@ -48,6 +48,7 @@ from engine.requests import (
 )
 from engine.schemas import Schemas
 from engine.store.protocol import STORE_NAME, Snapshot, Storage, StoreRecord, TupleFilter
+from engine.telling import Telling
 from engine.together import Together
 from engine.tuples import Object, RelationTuple
 from engine.versions import Versions, check_name
@@ -92,7 +93,9 @@ class Engine(Accesses, Documents):
         self.read_from = self._pages.read_from
         """How many checks, batches, trees and pages of lists were read from the node's `index`, and
         from `storage`."""
-        self.together = Together(self.freshness, self._moments, self.limits, self.read_from)
+        self.together: Telling = Together(
+            self.freshness, self._moments, self.limits, self.read_from
+        )
 
     async def create_store(self, name: str, title: str = "") -> StoreRecord:
         """A new, empty store; `title` is free text for people. Raises InvalidRequest for a bad

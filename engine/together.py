@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -22,13 +21,11 @@ from engine.errors import EngineError
 from engine.limits import Limits
 from engine.moments import Moment, Moments
 from engine.requests import MINIMIZE_LATENCY, Check, CheckAnswer, Consistency, Overlay
+from engine.telling import Found, Told
 
 _log = logging.getLogger(__name__)
 
 _SECONDS_PER_TURN = 0.001
-
-Found = CheckAnswer | EngineError | None
-Told = Callable[[Found], None]
 
 
 class _Asked(NamedTuple):
@@ -62,8 +59,7 @@ class Together:
         deadline: float,
         overlay: Overlay | None = None,
     ) -> bool:
-        """Ask as by `Engine.check`, and have `told` called with the answer, the error, or None if
-        it is to be asked there; False if that is known now, and then nobody is called."""
+        """See `engine.telling.Telling`."""
         limits = self._limits
         if (
             consistency is not MINIMIZE_LATENCY

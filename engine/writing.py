@@ -118,7 +118,7 @@ class Writing:
         Storage compares the schema under its lock, so a head that is not quite fresh will do until
         it refuses something: only the newest schema may.
         """
-        snapshot = (await self._freshness.choose(record, MINIMIZE_LATENCY)).snapshot
+        snapshot = await self._freshness.recent(record.id)
         newest = False
         for _ in range(_SCHEMA_RETRIES):
             try:

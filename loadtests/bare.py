@@ -24,7 +24,7 @@ from engine.decision import ALLOWED
 from engine.engine import Engine
 from engine.requests import BatchAnswer, Check, CheckAnswer, Consistency, Overlay
 from engine.store.memory import MemoryStorage
-from engine.together import Told
+from engine.telling import Told
 
 ZOOKIE = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
@@ -34,7 +34,7 @@ class BareTogether:
 
     def ask(
         self,
-        store: str,  # noqa: ARG002 - as `Together.ask` has it
+        store: str,  # noqa: ARG002 - as `Telling.ask` has it
         check: Check,  # noqa: ARG002
         consistency: Consistency,  # noqa: ARG002
         told: Told,
@@ -53,7 +53,7 @@ class BareEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__(MemoryStorage())
-        self.together = BareTogether()  # type: ignore[assignment]
+        self.together = BareTogether()
 
     async def check(self, *_asked: Any, **_how: Any) -> CheckAnswer:
         """Allowed."""

@@ -22,7 +22,7 @@ WHERE = "from importlib.util import find_spec as f; print(f('engine.check').orig
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A copy of the source."""
-    for name in ("schema", "engine", "migrations"):
+    for name in ("schema", "engine", "api", "migrations"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     return tmp_path

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TypeAlias
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
 from api.consistencies import decode_consistency
 from api.members import Problems
-from api.native import render
+from api.native import bodies, render
 from api.native.decode import relation_name
 from engine.decision import ALLOWED, DENIED, Decision
 from engine.errors import EngineError
@@ -40,42 +39,16 @@ from engine.tuples import (
 UPDATE_OPS = {op.value: op for op in (UpdateOp.TOUCH, UpdateOp.CREATE, UpdateOp.DELETE)}
 """What a write may do with a tuple, by its name."""
 
-_Consistency: TypeAlias = str | dict[str, str] | UnsetType
-
 # A part of what `engine.tuples` takes, which it splits at the same place.
 _ID = r"([A-Za-z0-9_/]{1,64}):([A-Za-z0-9_/|=+.@-]{1,256})"
 _OBJECT = re.compile(_ID, re.ASCII)
 _SUBJECT = re.compile(rf"{_ID}(?:#([A-Za-z0-9_]{{1,64}}))?", re.ASCII)
 
 
-class _Item(Struct, forbid_unknown_fields=True, gc=False):
-    object: str
-    relation: str
-    subject: str
-
-
-class _Single(_Item, forbid_unknown_fields=True, gc=False):
-    consistency: _Consistency = UNSET
-
-
-class _Batch(Struct, forbid_unknown_fields=True):
-    checks: list[_Item]
-    consistency: _Consistency = UNSET
-
-
-class _Update(Struct, forbid_unknown_fields=True, gc=False):
-    op: str
-    tuple: _Item | str
-
-
-class _Write(Struct, forbid_unknown_fields=True):
-    updates: list[_Update]
-
-
-_LINE = msgspec.json.Decoder(_Item)
-_SINGLE = msgspec.json.Decoder(_Single)
-_BATCH = msgspec.json.Decoder(_Batch)
-_WRITE = msgspec.json.Decoder(_Write)
+_LINE = msgspec.json.Decoder(bodies.Item)
+_SINGLE = msgspec.json.Decoder(bodies.Single)
+_BATCH = msgspec.json.Decoder(bodies.Batch)
+_WRITE = msgspec.json.Decoder(bodies.Write)
 _ITEM_STRINGS = 6
 
 
@@ -145,13 +118,13 @@ def plain_tuple(line: bytes) -> RelationTuple | None:
         return None
 
 
-def _tuple(item: _Item) -> RelationTuple:
+def _tuple(item: bodies.Item) -> RelationTuple:
     match = _SUBJECT.fullmatch(item.subject)
     subject = Subject(*match.groups("")) if match else parse_subject(item.subject)
     return make_tuple(_object(item.object), _relation(item.relation), subject)
 
 
-def _consistency(value: _Consistency) -> tuple[Consistency, int]:
+def _consistency(value: bodies.Consistency) -> tuple[Consistency, int]:
     """The consistency, and how many strings it was made of with its own key."""
     if value is UNSET:
         return MINIMIZE_LATENCY, 0

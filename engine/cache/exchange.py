@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Hashable
 from functools import partial
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from hiredis import ProtocolError, Reader
 from redis.asyncio import ConnectionPool
@@ -199,8 +199,9 @@ class Exchange(Generic[Q, A]):
             await self._pool.release(connection)
 
 
-class _Wire(asyncio.Protocol):
-    """What comes over a connection that the library has opened, from now on."""
+class _Wire:
+    """What comes over a connection that the library has opened, from now on: an `asyncio.Protocol`,
+    but not a subclass, since compiled classes inherit from compiled ones alone."""
 
     def __init__(
         self,
@@ -214,7 +215,7 @@ class _Wire(asyncio.Protocol):
         self._received = received
         self._lost = lost
         self._reader = Reader(replyError=ResponseError)
-        self.transport.set_protocol(self)
+        self.transport.set_protocol(cast("asyncio.Protocol", self))
 
     def data_received(self, data: bytes) -> None:
         """Replies, or parts of them."""
@@ -229,6 +230,16 @@ class _Wire(asyncio.Protocol):
             return
         if replies:
             self._received(self, replies)
+
+    def eof_received(self) -> bool:
+        """No more comes: the transport is to close."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Too much waits to be sent: no more will, before it was answered."""
+
+    def resume_writing(self) -> None:
+        """It was sent."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """The end."""

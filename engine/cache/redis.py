@@ -15,16 +15,16 @@ Connections must lead to one server that holds one memory: not to a proxy that s
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
+from hashlib import sha1
 from importlib.resources import files
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -44,7 +44,8 @@ _READ_SECONDS = 0.05
 _PUBLISH_SECONDS = 0.25
 _SILENCE_SECONDS = 1.0
 _LOG_SECONDS = 10.0
-_CONNECTIONS = 16
+_CONNECTIONS = 2
+"""One to ask, one to publish: neither waits for the other."""
 _STORES = 10_000
 _RECORD_NAMES = 2_000
 _NEWEST = 256
@@ -53,6 +54,8 @@ _WHOLE_STORE = b"all"
 _NAMED_OBJECTS = 1_000
 _REVISION = re.compile(rb"[0-9]{1,19}")
 _PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
+_DIGEST = sha1(_PUBLISH.encode(), usedforsecurity=False).hexdigest()
+"""The name that Redis gives to the script."""
 
 _ID = re.compile(rb"id:[0-9a-f]{32}")
 
@@ -97,15 +100,16 @@ class RedisAnnouncer:
     ) -> None:
         self._prefix = prefix
         self._clock = clock
-        self._client = Redis(connection_pool=_pool(url, _CONNECTIONS))
-        self._publish = self._client.register_script(_PUBLISH)
         self._publishing = Publishing(self._send, most_names=_NAMED_OBJECTS)
-        self._reading = _pool(url, 1, socket_timeout=None, redis_connect_func=self._greet)
+        self._pool = _pool(url, _CONNECTIONS, socket_timeout=None, redis_connect_func=self._greet)
         self._exchange = Exchange(
-            self._reading,
+            self._pool,
             seconds=_READ_SECONDS,
             command=self._question,
             understand=self._understand,
+        )
+        self._commands: Exchange[Command, Any] = Exchange(
+            self._pool, seconds=_PUBLISH_SECONDS, command=_as_it_is, understand=_as_it_came
         )
         self._beginning: set[str] = set()
         self._listener = Listener(url, channel=f"{prefix}:1:news")
@@ -167,8 +171,7 @@ class RedisAnnouncer:
     async def forget(self, store_id: str) -> None:
         """See `Announcer.forget`."""
         try:
-            async with asyncio.timeout(_PUBLISH_SECONDS):
-                await self._client.delete(self._key(store_id))
+            await self._commands.ask(("DEL", self._key(store_id)))
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
 
@@ -181,8 +184,8 @@ class RedisAnnouncer:
         await self._listener.close()
         await self._publishing.close()
         await self._exchange.close()
-        await self._reading.aclose()
-        await self._client.connection_pool.aclose()
+        await self._commands.close()
+        await self._pool.aclose()
 
     async def _begin(self, store_id: str) -> None:
         """Have a record, so that writes which are not on it are known not to have been."""
@@ -196,18 +199,26 @@ class RedisAnnouncer:
     async def _record(
         self, store_id: str, revision: int, names: Collection[bytes], *, announce: bool
     ) -> bool:
-        limits = (_RECORD_NAMES, _KEPT_SECONDS)
+        limits = (f"{_RECORD_NAMES}", f"{_KEPT_SECONDS}")
         news = (f"{self._prefix}:1:news", store_id if announce else "")
+        identity = (f"id:{token_hex(16)}", f"{revision}")
+        asked: Command = ("1", self._key(store_id), *identity, *limits, *news, *names)
         try:
-            async with asyncio.timeout(_PUBLISH_SECONDS):
-                await self._publish(
-                    keys=[self._key(store_id)],
-                    args=[f"id:{token_hex(16)}", revision, *limits, *news, *names],
-                )
+            await self._run_script(asked)
         except (RedisError, OSError, TimeoutError) as error:
             self._fault(error)
             return False
         return True
+
+    async def _run_script(self, asked: Command) -> None:
+        """Run `publish.lua`. Raises RedisError, OSError and TimeoutError."""
+        try:
+            await self._commands.ask(("EVALSHA", _DIGEST, *asked))
+        except ResponseError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            # It is a new server, or one that was told to forget.
+            await self._commands.ask(("EVAL", _PUBLISH, *asked))
 
     def _question(self, since: _Since) -> Command:
         newer = (f"({since.revision}", "WITHSCORES", "LIMIT", "0", f"{_NEWEST + 1}")
@@ -261,6 +272,14 @@ class RedisAnnouncer:
         if now >= self._next_log:
             self._next_log = now + _LOG_SECONDS
             _log.warning("redis does not serve: %s (%d faults)", type(error).__name__, self.faults)
+
+
+def _as_it_is(command: Command) -> Command:
+    return command
+
+
+def _as_it_came(_command: Command, reply: Any, _session: Any) -> Any:
+    return reply
 
 
 def _pool(url: str, connections: int, **settings: Any) -> BlockingConnectionPool:

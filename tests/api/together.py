@@ -12,7 +12,7 @@ from engine.cache.redis import RedisAnnouncer
 from engine.consistency import Freshness
 from engine.errors import StoreNotFound
 from engine.requests import Check, Consistency, Overlay
-from engine.together import Found, Together, Told
+from engine.telling import Found, Telling, Told
 from tests.api.serving import Served, serving
 from tests.index.indexed import NearStorage
 
@@ -26,7 +26,7 @@ _prefixes = count()
 class Counting:
     """Tells how many checks were answered together."""
 
-    def __init__(self, inner: Together) -> None:
+    def __init__(self, inner: Telling) -> None:
         self._inner = inner
         self.answered = 0
 
@@ -40,7 +40,7 @@ class Counting:
         deadline: float,
         overlay: Overlay | None = None,
     ) -> bool:
-        """As `Together.ask`."""
+        """As `Telling.ask`."""
 
         def counted(found: Found) -> None:
             self.answered += found is not None
@@ -61,7 +61,7 @@ async def serving_together(url: str, **settings: Any) -> AsyncIterator[tuple[Ser
     )
     async with serving(storage, freshness=freshness, **settings) as served:
         counting = Counting(served.engine.together)
-        served.engine.together = counting  # type: ignore[assignment]
+        served.engine.together = counting
         levelling = asyncio.create_task(_keep_level(storage))
         try:
             yield served, counting

@@ -165,6 +165,17 @@ async def test_what_is_kept_in_redis_has_an_end(pair: Pair) -> None:
         assert 0 < await pair.redis.ttl(key) <= 24 * 60 * 60
 
 
+async def test_a_server_that_forgets_its_scripts_is_told_again(pair: Pair) -> None:
+    await pair.settle()
+    await pair.redis.script_flush()
+    written = await pair.here.write(pair.store, DOCUMENT)
+    before = pair.there.reads
+    assert await pair.there.revision(pair.store, objects=[DOCUMENT]) == written.revision
+    assert pair.there.reads > before
+    assert isinstance(pair.here.freshness.announcer, RedisAnnouncer)
+    assert pair.here.freshness.announcer.faults == 0
+
+
 async def test_no_name_of_a_client_stands_in_redis(pair: Pair) -> None:
     await pair.here.write(pair.store, Object("document", "secret-plan"))
     for key in await pair.keys():

@@ -25,7 +25,7 @@ from engine.requests import (
 )
 from engine.store.memory import MemoryStorage
 from engine.store.protocol import SchemaCommand, Update, UpdateOp, WriteCommand, WriteOutcome
-from engine.together import Found
+from engine.telling import Found
 from engine.tuples import parse_object, parse_subject, parse_tuple
 from tests.index.indexed import NearStorage
 
@@ -55,11 +55,20 @@ class Nodes:
         announcer = RedisAnnouncer(url, prefix="moments")
         # A bound that no test lasts as long as: so what is seen is not owed to it.
         freshness = Freshness(
-            storage, announcer=announcer, local=storage.local, max_staleness=600.0
+            storage,
+            announcer=announcer,
+            local=storage.local,
+            max_staleness=600.0,
+            pause=self._pause,
         )
         self.checking = Engine(storage, freshness=freshness)
         self.waits = waits
         self.told = 0
+        self.pauses = 0
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses += 1
+        await asyncio.sleep(seconds)
 
     async def write(self, text: str, op: UpdateOp = UpdateOp.TOUCH) -> str:
         update = Update(op, parse_tuple(text))
@@ -127,6 +136,18 @@ async def test_a_write_to_the_object_counts_and_others_stay_on_the_index(nodes: 
     read_from = dict(nodes.checking.read_from)
     assert await nodes.check("document:2") == (False, before)
     assert nodes.checking.read_from - Counter(read_from) == {"index": 1}
+
+
+async def test_writes_do_not_wait_for_the_index(nodes: Nodes) -> None:
+    await nodes.settle()
+    for number in range(3):
+        update = Update(UpdateOp.TOUCH, parse_tuple(f"document:{number}#viewer@user:ann"))
+        await nodes.checking.write(STORE, WriteRequest((update,)))
+    assert nodes.pauses == 0
+    # As a question does that is to show what was written through its node.
+    answer = await nodes.checking.read(STORE, None)
+    assert len(answer.tuples) == 3
+    assert nodes.pauses > 0
 
 
 async def test_pages_of_lists_are_counted_by_what_they_are_read_from(nodes: Nodes) -> None:
