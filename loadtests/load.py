@@ -152,24 +152,37 @@ def wire(check: Check) -> dict[str, str]:
     }
 
 
-async def measure(service: Service, workload: Workload, seconds: float) -> Figure:
-    """Warm up, find how many connections bring the most, then several times the peak and at once a
-    share of it: the figures of the time whose 99th percentile at that share is the median, beside
-    the best of all."""
+def measure(service: Service, asked: Sequence[Workload], seconds: float) -> list[Figure]:
+    """A figure for each workload: that of the time whose 99th percentile at a share of the peak is
+    the median, beside the best of all times. Times of all workloads alternate, so that the rows
+    are of the same minutes."""
+    connections = [uvloop.run(_most(service, workload, seconds)) for workload in asked]
+    times: list[list[Figure]] = [[] for _ in asked]
+    for _ in range(TIMES):
+        for workload, number, found in zip(asked, connections, times, strict=True):
+            found.append(uvloop.run(_once(service, workload, number, seconds)))
+    return [_of_all(found) for found in times]
+
+
+def _of_all(times: list[Figure]) -> Figure:
+    times.sort(key=lambda figure: figure.open_p99)
+    errors = sum((Counter(figure.errors) for figure in times), Counter())
+    return times[len(times) // 2]._replace(
+        errors=dict(errors),
+        fastest=max(figure.checks_per_second for figure in times),
+        open_least_p99=times[0].open_p99,
+    )
+
+
+async def _most(service: Service, workload: Workload, seconds: float) -> int:
+    """Warm up, and find how many connections bring the most."""
     await closed_loop(service.address, workload.questions, CONNECTIONS[0], seconds / 4)
     rates = []
     for number in CONNECTIONS if workload.checks == 1 else (2, 4):
         tried = await closed_loop(service.address, workload.questions, number, seconds / 2)
         rates.append((tried.per_second, number))
     _, connections = max(rates)
-    times = [await _once(service, workload, connections, seconds) for _ in range(TIMES)]
-    times.sort(key=lambda figure: figure.open_p99)
-    errors = sum((Counter(figure.errors) for figure in times), Counter())
-    return times[TIMES // 2]._replace(
-        errors=dict(errors),
-        fastest=max(figure.checks_per_second for figure in times),
-        open_least_p99=times[0].open_p99,
-    )
+    return connections
 
 
 async def _once(service: Service, workload: Workload, connections: int, seconds: float) -> Figure:
@@ -225,13 +238,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.bare:
         asked = [_unjudged(workload) for workload in asked[-2:]]
         with bare(yardstick=True) as service, service.pinned():
-            figures.append(_measure(service, asked[0], arguments)._replace(workload=YARDSTICK))
+            figures += measure(service, asked[:1], arguments.seconds)
+            figures[0] = figures[0]._replace(workload=YARDSTICK)
     with ExitStack() as stack:
         service = stack.enter_context(bare() if arguments.bare else stonetown(arguments.workers))
         count = 0 if arguments.bare else service.fill(schema, tuples)
         service.index()
         pinned = stack.enter_context(service.pinned())
-        figures += [_measure(service, workload, arguments) for workload in asked]
+        figures += measure(service, asked, arguments.seconds)
         memory = service.resident_megabytes()
     return {
         "machine": machine(),
@@ -252,10 +266,6 @@ def tuple_of(row: Row) -> RelationTuple:
 def _unjudged(workload: Workload) -> Workload:
     """The same questions, whose answers are not looked at."""
     return workload._replace(questions=[Question(one.request) for one in workload.questions])
-
-
-def _measure(service: Service, workload: Workload, arguments: argparse.Namespace) -> Figure:
-    return uvloop.run(measure(service, workload, arguments.seconds))
 
 
 def table(found: dict[str, Any]) -> Table:

@@ -22,7 +22,10 @@ async def answering(answer: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[
     numbers = iter(range(1_000_000))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(asyncio.IncompleteReadError, ConnectionError),
+        ):
             while await reader.readuntil(b"\r\n\r\n"):
                 if not (sent := await answer(next(numbers))):
                     break
@@ -30,7 +33,6 @@ async def answering(answer: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
