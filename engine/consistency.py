@@ -122,8 +122,8 @@ class Freshness:
         reads = self._names.used(name)
         if reads is None:
             reads = SharedRead(lambda: self.storage.get_store(name), clock=self.clock)
-        elif not fresh and reads.value is not None and reads.began > started - self.max_staleness:
-            return reads.value
+        elif not fresh and (known := self._within_bound(reads, started)) is not None:
+            return known
         record = await reads.since(started if fresh else started - self.max_staleness)
         # Only names that exist are kept, so that no client can fill the memory with others.
         self._names.put(name, reads)
@@ -138,14 +138,16 @@ class Freshness:
         """The store of this name and what its index shows, if they are known within the bound
         without asking anybody, and writes after it can be asked for."""
         reads = self._names.get(name)
-        if self._local is None or reads is None or reads.value is None:
+        if self._local is None or reads is None:
             return None
         if self.announcer is None or not self._read_your_writes:
             return None
-        oldest = self.clock() - self.max_staleness
-        record = reads.value
+        now = self.clock()
+        record = self._within_bound(reads, now)
+        if record is None:
+            return None
         shown = self._local.shown(record.id)
-        if reads.began <= oldest or shown is None or shown.as_of < oldest:
+        if shown is None or shown.as_of < now - self.max_staleness:
             return None
         return (record, shown) if self._generations.get(record.id) == shown.generation else None
 
@@ -253,6 +255,14 @@ class Freshness:
         await asyncio.gather(*(reads.close() for reads in self._names.values()))
         if self.announcer is not None:
             await self.announcer.close()
+
+    def _within_bound(self, reads: SharedRead[StoreRecord], now: float) -> StoreRecord | None:
+        """The store that was read, if that is within the staleness bound. It is read again before
+        it no longer is: else, where many ask, each of them would come to wait for that."""
+        if reads.value is None or reads.began <= now - self.max_staleness:
+            return None
+        reads.renew(now - self.max_staleness / 2)
+        return reads.value
 
     async def _latest(self, store_id: str, objects: Collection[Object]) -> Snapshot:
         started = self.clock()

@@ -57,17 +57,25 @@ class SharedRead(Generic[T]):
         if running is not None and self._running_since <= moment:
             # Too early for this caller. Those who come meanwhile wait too, and share the next one.
             await asyncio.wait([running])
-        if self._running is None:
-            self._running_since = self._clock()
-            self._running = asyncio.create_task(self._run(self._running_since))
-            self._running.add_done_callback(_mark_retrieved)
-        return await asyncio.shield(self._running)
+        return await asyncio.shield(self._running or self._begin())
+
+    def renew(self, moment: float) -> None:
+        """Begin a read that nobody waits for, unless the last one, good or bad, began after
+        `moment`. If it fails, the value stays what it was, and as old."""
+        if self._running is None and self._running_since <= moment:
+            self._begin()
 
     async def close(self) -> None:
         """Cancel the running read and wait for its end."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
+
+    def _begin(self) -> asyncio.Task[T]:
+        self._running_since = self._clock()
+        self._running = asyncio.create_task(self._run(self._running_since))
+        self._running.add_done_callback(_mark_retrieved)
+        return self._running
 
     async def _run(self, began: float) -> T:
         try:

@@ -58,6 +58,25 @@ async def test_staleness_counts_from_when_the_read_began() -> None:
     assert node.reads == 2
 
 
+async def test_a_store_in_use_is_read_again_before_anybody_has_to_wait_for_it() -> None:
+    node, _ = await memory_node()
+    await node.freshness.store("acme")
+    node.clock.advance(0.6 * BOUND)
+    node.seam.held = {"get_store"}
+    for _ in range(3):
+        await node.freshness.store("acme")
+        await settle()
+    assert node.seam.asked["get_store"] == 2
+    node.seam.gate.set()
+    await settle()
+    node.clock.advance(0.6 * BOUND)
+    node.seam.gate.clear()
+    await node.freshness.store("acme")
+    node.seam.gate.set()
+    await settle()
+    assert node.seam.asked["get_store"] == 3
+
+
 async def test_a_node_knows_its_own_writes_at_once() -> None:
     node, store = await memory_node()
     await node.revision(store)

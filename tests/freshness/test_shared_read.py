@@ -97,6 +97,42 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
     assert await shared.since(clock()) == 2
 
 
+async def test_a_value_is_renewed_without_anybody_waiting() -> None:
+    source, clock = Source(), ManualClock()
+    source.open.set()
+    shared = SharedRead(source.read, clock=clock)
+    assert await shared.since(clock()) == 1
+    source.open.clear()
+    shared.renew(shared.began - 1)
+    assert source.began == 1
+    middle = clock()
+    shared.renew(middle)
+    shared.renew(clock())
+    await settle()
+    assert (source.began, shared.value) == (2, 1)
+    source.open.set()
+    await settle()
+    assert shared.value == 2
+    assert shared.began > middle
+
+
+async def test_a_renewal_that_fails_leaves_the_value_and_is_not_repeated_at_once() -> None:
+    source, clock = Source(), ManualClock()
+    source.open.set()
+    shared = SharedRead(source.read, clock=clock)
+    began = clock()
+    assert await shared.since(began) == 1
+    source.fail = True
+    middle = clock()
+    for _ in range(3):
+        shared.renew(middle)
+        await settle()
+    assert (source.began, shared.value) == (2, 1)
+    assert began < shared.began < middle
+    with pytest.raises(Unavailable):
+        await shared.since(middle)
+
+
 async def test_a_read_that_hangs_ends_at_its_deadline() -> None:
     shared = SharedRead(Source().read, deadline=0.01)
     with pytest.raises(Unavailable):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engine.cache.redis import RedisAnnouncer
+from engine.cache.shared import elapsed
 from engine.consistency import Freshness
 from engine.engine import Engine
 from engine.errors import EngineError, UnknownSchema, UnknownType
@@ -24,21 +25,35 @@ from engine.requests import (
     WriteRequest,
 )
 from engine.store.memory import MemoryStorage
-from engine.store.protocol import SchemaCommand, Update, UpdateOp, WriteCommand, WriteOutcome
+from engine.store.protocol import (
+    SchemaCommand,
+    StoreRecord,
+    Update,
+    UpdateOp,
+    WriteCommand,
+    WriteOutcome,
+)
 from engine.telling import Found
 from engine.tuples import parse_object, parse_subject, parse_tuple
 from tests.index.indexed import NearStorage
 
 SCHEMA = "definition user {} definition document { relation viewer: user }"
 STORE = "acme"
+BOUND = 600.0
 UNUSED = "definition group {}"
 
 
 class Lagging(NearStorage):
     """Its index is brought level only when the test says so."""
 
+    names_read = 0
+
     async def write(self, store_id: str, command: WriteCommand) -> WriteOutcome:
         return await MemoryStorage.write(self, store_id, command)
+
+    async def get_store(self, name: str) -> StoreRecord:
+        self.names_read += 1
+        return await super().get_store(name)
 
     async def advance(self) -> None:
         await self.level((await self.get_store(STORE)).id)
@@ -58,10 +73,12 @@ class Nodes:
             storage,
             announcer=announcer,
             local=storage.local,
-            max_staleness=600.0,
+            max_staleness=BOUND,
+            clock=lambda: elapsed() + self.ahead,
             pause=self._pause,
         )
         self.checking = Engine(storage, freshness=freshness)
+        self.ahead = 0.0
         self.waits = waits
         self.told = 0
         self.pauses = 0
@@ -225,6 +242,19 @@ async def test_checks_are_answered_together_where_the_index_shows_enough(valkey_
         found = await asyncio.gather(*(nodes.check(f"document:{n}") for n in range(1, 100)))
         assert found == [(True, at)] + [(False, at)] * 98
         assert nodes.told >= 99
+
+
+async def test_the_name_of_a_store_in_use_is_read_again_before_checks_wait_for_it(
+    valkey_url: str,
+) -> None:
+    async with started(valkey_url, waits=False) as nodes:
+        at = await nodes.settle()
+        told, read = nodes.told, nodes.storage.names_read
+        nodes.ahead = 0.6 * BOUND
+        for _ in range(3):
+            assert await nodes.check("document:1") == (False, at)
+        assert nodes.told == told + 3
+        assert nodes.storage.names_read == read + 1
 
 
 async def test_who_asks_while_a_question_is_under_way_waits_for_the_next(valkey_url: str) -> None:
