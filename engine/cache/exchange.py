@@ -21,6 +21,9 @@ from redis.exceptions import ResponseError
 
 _log = logging.getLogger(__name__)
 
+_LAST_LOOK = 0.002
+"""Seconds until what is overdue is given up."""
+
 Command = tuple[str | bytes, ...]
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
@@ -57,6 +60,7 @@ class Exchange(Generic[Q, A]):
         self._may_repeat = False
         self._gathering: asyncio.Handle | None = None
         self._due = 0.0
+        self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, question: Q) -> A:
@@ -102,6 +106,7 @@ class Exchange(Generic[Q, A]):
             return
         self._asked, self._waiting = self._waiting, {}
         self._due = monotonic() + self._seconds
+        self._overdue = False
         if self._timer is None:  # one timer for many exchanges: it looks how old the newest is
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._seconds, self._look)
@@ -173,9 +178,12 @@ class Exchange(Generic[Q, A]):
             return
         left = self._due - monotonic()
         if left <= 0:
-            self._fail(TimeoutError("no reply"))
-        else:
-            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+            if self._overdue:
+                self._fail(TimeoutError("no reply"))
+                return
+            # A process that was kept from running may have the reply and not have read it yet.
+            self._overdue, left = True, _LAST_LOOK
+        self._timer = asyncio.get_running_loop().call_later(left, self._look)
 
     def _fail(self, error: Exception) -> None:
         """Let all who wait know, those too who came meanwhile: they need not find out for

@@ -19,6 +19,7 @@ import logging
 import re
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from secrets import token_hex
@@ -42,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 _READ_SECONDS = 0.05
 _PUBLISH_SECONDS = 0.25
-_SILENCE_SECONDS = 1.0
+_SILENCE_SECONDS = (0.05, 1.0)
+"""How long a Redis that is presumed away is not asked: at first, and in the end."""
 _LOG_SECONDS = 10.0
 _CONNECTIONS = 2
 """One to ask, one to publish: neither waits for the other."""
@@ -52,6 +54,7 @@ _NEWEST = 256
 _KEPT_SECONDS = 24 * 60 * 60
 _WHOLE_STORE = b"all"
 _NAMED_OBJECTS = 1_000
+_NAMES_KEPT = 4_096
 _REVISION = re.compile(rb"[0-9]{1,19}")
 _PUBLISH = files("engine.cache").joinpath("publish.lua").read_text("utf-8")
 _DIGEST = sha1(_PUBLISH.encode(), usedforsecurity=False).hexdigest()
@@ -83,8 +86,9 @@ class Record(NamedTuple):
         """See `Written.newest`."""
         newest, named = self.unnamed, self.named
         if named:
-            for name in {_WHOLE_STORE, *map(_name, objects)}:
-                newest = max(newest, named.get(name, 0))
+            newest = max(newest, named.get(_WHOLE_STORE, 0))
+            for item in objects:
+                newest = max(newest, named.get(_name(item), 0))
         return newest
 
 
@@ -114,6 +118,7 @@ class RedisAnnouncer:
         self._beginning: set[str] = set()
         self._listener = Listener(url, channel=f"{prefix}:1:news")
         self._silent_until = float("-inf")
+        self._silence = 0.0
         self._next_log = float("-inf")
         self._away = False
         self.faults = 0
@@ -132,7 +137,7 @@ class RedisAnnouncer:
     async def written_since(
         self, store_id: str, revision: int, known_as_of: float
     ) -> Record | None:
-        """See `Announcer.written_since`; waits for one exchange of 50 ms at most, and has one."""
+        """See `Announcer.written_since`; waits about 50 ms at most, for its one exchange."""
         if self._away and not self._worth_asking():
             return None
         try:
@@ -256,14 +261,18 @@ class RedisAnnouncer:
 
     def _presume_away(self, error: Exception) -> None:
         self._fault(error)
-        self._away, self._silent_until = True, self._clock() + _SILENCE_SECONDS
+        if not self._away:
+            self._silence = _SILENCE_SECONDS[0]
+        self._away, self._silent_until = True, self._clock() + self._silence
 
     def _worth_asking(self) -> bool:
-        """Whether to ask a Redis that is presumed away: one question a second finds out."""
+        """Whether to ask a Redis that is presumed away: one question at a time finds out, soon at
+        first, for it may only have been slow once, and once a second in the end."""
         now = self._clock()
         if now < self._silent_until:
             return False
-        self._silent_until = now + _SILENCE_SECONDS
+        self._silence = min(2 * self._silence, _SILENCE_SECONDS[1])
+        self._silent_until = now + self._silence
         return True
 
     def _fault(self, error: Exception) -> None:
@@ -294,6 +303,7 @@ def _pool(url: str, connections: int, **settings: Any) -> BlockingConnectionPool
     )
 
 
+@lru_cache(_NAMES_KEPT)
 def _name(item: Object) -> bytes:
     """An object's field: short whatever the object, and nothing a client chose."""
     return digest(item.type, item.id)[:16]

@@ -7,18 +7,23 @@ read-your-writes holds under every fault but a lie.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import uvloop
+from redis import Redis as Blocking
 from redis.asyncio import Redis
 
 from api.servers.valkey import PrivateValkey
+from engine.cache.redis import RedisAnnouncer
 from engine.tuples import Object
 from tests.freshness.node import BOUND, DOCUMENT
 from tests.freshness.test_redis import OTHER, Pair, pair_at
+from tests.freshness.test_shared_read import settle
 from tests.servers import FaultProxy, frozen
 
 TURNS = 8
@@ -90,14 +95,72 @@ async def test_frozen_and_thawed(pair: Pair, valkey: PrivateValkey) -> None:
     await sees_its_writes(pair)
 
 
+# Where time goes by: after 0, 0.05, 0.15, 0.35, 0.75 and 1.55 seconds, then once a second, about.
+@pytest.mark.parametrize(("step", "faults"), [(0.0, range(1, 2)), (0.05, range(6, 11))])
 async def test_a_frozen_redis_is_not_asked_by_every_check(
-    pair: Pair, valkey: PrivateValkey
+    pair: Pair, valkey: PrivateValkey, step: float, faults: range
 ) -> None:
     announcer = pair.there.freshness.announcer
     with frozen(valkey):
         for _ in range(100):
             await pair.there.revision(pair.store, objects=[DOCUMENT])
+            pair.there.clock.advance(step)
+    assert announcer.faults in faults  # type: ignore[union-attr]  # it has one
+
+
+async def test_a_redis_that_was_slow_once_is_asked_again_soon(
+    pair: Pair, valkey: PrivateValkey
+) -> None:
+    await pair.settle()
+    announcer = pair.there.freshness.announcer
+    with frozen(valkey):
+        await pair.there.revision(pair.store, objects=[OTHER])
+    pair.there.clock.advance(0.06)
+    await pair.settle()
+    before = pair.there.reads
+    await pair.there.revision(pair.store, objects=[OTHER])
+    assert pair.there.reads == before
     assert announcer.faults == 1  # type: ignore[union-attr]  # it has one
+
+
+def test_a_process_that_was_kept_from_running_reads_what_came_meanwhile(
+    valkey: PrivateValkey,
+) -> None:
+    """On the loop of servers, where timers that are due come before what has arrived since the
+    loop last looked."""
+
+    async def asked() -> int:
+        loop = asyncio.get_running_loop()
+        here, there = socket.socketpair()
+        stalled = asyncio.Event()
+        blocking = Blocking.from_url(valkey.url, protocol=2)
+        blocking.ping()
+
+        def stall() -> None:
+            here.recv(1)
+            blocking.blpop(["nothing"], timeout=0.3)
+            stalled.set()
+
+        loop.add_reader(here, stall)
+        async with pair_at(valkey.url, valkey.url) as pair:
+            await pair.settle()
+            announcer = pair.there.freshness.announcer
+            for _ in range(3):
+                with frozen(valkey):
+                    asking = asyncio.create_task(pair.there.revision(pair.store, objects=[OTHER]))
+                    await settle()
+                there.send(b".")
+                await asking
+                await stalled.wait()
+                stalled.clear()
+        loop.remove_reader(here)
+        blocking.close()
+        here.close()
+        there.close()
+        assert isinstance(announcer, RedisAnnouncer)
+        return announcer.faults
+
+    assert uvloop.run(asked()) == 0
 
 
 async def test_slow(valkey: PrivateValkey, tmp_path: Path) -> None:
