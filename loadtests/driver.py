@@ -25,32 +25,40 @@ LONGEST_SLEEP = 0.0001
 
 
 class Question(NamedTuple):
-    """A request as it is sent, and what its answer must hold (b"" for anything)."""
+    """A request as it is sent, what its answer must hold (b"" for anything), and whether its
+    latency is to be told apart from the others'."""
 
     request: bytes
     expected: bytes = b""
+    apart: bool = False
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run: seconds from due to answered of each good answer, and the others."""
+    """What came of a run: seconds from due to answered of each good answer, those to be told apart
+    by themselves, and the others."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
+    apart: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
 
     @property
     def per_second(self) -> float:
         """Good answers per second."""
-        return len(self.latencies) / self.seconds
+        return self.answered / self.seconds
 
-    def percentile(self, share: float) -> float:
-        """The latency in seconds that `share` of the good answers did not exceed; 0 of none."""
-        if not self.latencies:
-            return 0.0
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    @property
+    def answered(self) -> int:
+        """How many good answers there were."""
+        return len(self.latencies) + len(self.apart)
+
+    def percentile(self, share: float, *, apart: bool = False) -> float:
+        """The latency in seconds that `share` of the good answers did not exceed, of those to be
+        told apart or of the rest; 0 of none."""
+        ordered = sorted(self.apart if apart else self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 class Connection(asyncio.Protocol):
@@ -62,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._due = 0.0
         self._expected = b""
+        self._apart = False
         self.busy = False
         self.transport: asyncio.Transport
 
@@ -72,7 +81,7 @@ class Connection(asyncio.Protocol):
     def ask(self, question: Question, due: float) -> None:
         """Send a request that was due at a time of `perf_counter`."""
         self._due = due
-        self._expected = question.expected
+        self._expected, self._apart = question.expected, question.apart
         self.busy = True
         self.transport.write(question.request)
 
@@ -100,7 +109,8 @@ class Connection(asyncio.Protocol):
         elif self._expected not in answer:
             self._outcome.errors["wrong answer"] += 1
         else:
-            self._outcome.latencies.append(now - self._due)
+            found = self._outcome.apart if self._apart else self._outcome.latencies
+            found.append(now - self._due)
         self._idle(self, now)
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -128,9 +138,10 @@ async def closed_loop(
     for connection in opened:
         connection.ask(next(endless), begun)
     await asyncio.sleep(seconds)
-    answered = len(outcome.latencies)
+    answered, apart = len(outcome.latencies), len(outcome.apart)
     await _finish(opened, outcome)
     del outcome.latencies[answered:]  # what came after the end is not of these seconds
+    del outcome.apart[apart:]
     outcome.seconds = seconds
     return outcome
 
@@ -189,7 +200,7 @@ async def open_loop(
     await done
     await _finish(opened, outcome, lambda: not waiting)
     outcome.seconds = seconds
-    outcome.unanswered = total - len(outcome.latencies) - sum(outcome.errors.values())
+    outcome.unanswered = total - outcome.answered - sum(outcome.errors.values())
     return outcome
 
 

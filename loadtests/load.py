@@ -1,11 +1,11 @@
 """Requests per second over HTTP, and how long they take at 60 % of that.
 
 `python -m loadtests.load` (or `make load`) starts a `stonetown serve` of its own on a generated
-Drive, finds for each kind of question how many a second it can answer (a closed loop, with more
-and more connections), then asks at 60 % of that rate at even distances (an open loop, measured from
-when each request was due). Server processor time is read from /proc. With `--bare` there is no
-engine behind HTTP, so that the figures are what HTTP alone costs, and a row for what uvicorn alone
-costs at that moment.
+Drive, finds for each kind of question how many a second it can answer (a closed loop of 64
+connections, of 4 for batches), then asks at 60 % of that rate at even distances (an open loop,
+measured from when each request was due). Server processor time is read from /proc. Beside it stand
+what HTTP costs with no engine behind it, and what uvicorn alone costs, of the same minutes; with
+`--bare` nothing else is measured.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from statistics import median
 from typing import Any, NamedTuple
 
 import uvloop
@@ -37,10 +38,12 @@ from loadtests.worlds import SCHEMA, SIZES, Drive, Kind
 BATCH = 1_000
 QUESTIONS = 20_000
 BATCHES = 50
-CONNECTIONS = (8, 32, 64)
+CONNECTIONS, OF_BATCHES = 64, 4
+WARMING = 1.5
 SHARE = 0.6
 TIMES = 9
 YARDSTICK = "an empty answer of uvicorn alone"
+NO_ENGINE = "no engine: "
 ALLOWED, DENIED_ANSWER = b'"decision":"allowed"', b'"decision":"denied"'
 
 
@@ -52,11 +55,17 @@ class Workload(NamedTuple):
     checks: int = 1
 
 
+Asked = tuple[Service, Workload]
+"""What is asked of whom."""
+
+
 class Figure(NamedTuple):
     """What was found of one workload. Times are in milliseconds, processor time in microseconds of
     the workers per check; `open` is the run at a share of the peak, `busy` are shares of the time
-    of the workers, and of the core of everything else, this tool included. `fastest` and
-    `open_least_p99` are the best of all times, the others are of one of them."""
+    of the workers, and of the core of everything else, this tool included. Of writes among checks
+    only `open_writes_p99` tells. `fastest` and `open_least_p99` are the best of all times,
+    `of_first` is the median of what each time reached of the requests of the first workload just
+    then, and the others are medians, each by itself."""
 
     workload: str
     connections: int
@@ -71,12 +80,14 @@ class Figure(NamedTuple):
     open_p50: float
     open_p95: float
     open_p99: float
+    open_writes_p99: float
     open_processor: float
     open_worker_busy: float
     open_other_busy: float
     errors: dict[str, int]
     fastest: float = 0.0
     open_least_p99: float = 0.0
+    of_first: float = 0.0
 
 
 def question(call: str, body: object, expected: bytes = b"") -> Question:
@@ -118,7 +129,7 @@ def tenant_workloads(tenants: Tenants) -> Iterator[Workload]:
     for number in range(0, len(mixed), 100):
         item = {"object": f"document:new-{number // 200}", "relation": "owner"}
         written = {"op": ops[number // 100 % 2], "tuple": item | {"subject": "user:new"}}
-        mixed[number] = question("/write", {"updates": [written]})
+        mixed[number] = question("/write", {"updates": [written]})._replace(apart=True)
     yield Workload("mixed by Zipf, 1 % writes", mixed)
     batches = []
     for seed in range(BATCHES):
@@ -152,48 +163,60 @@ def wire(check: Check) -> dict[str, str]:
     }
 
 
-def measure(service: Service, asked: Sequence[Workload], seconds: float) -> list[Figure]:
-    """A figure for each workload: that of the time whose 99th percentile at a share of the peak is
-    the median, beside the best of all times. Times of all workloads alternate, so that the rows
-    are of the same minutes."""
-    connections = [uvloop.run(_most(service, workload, seconds)) for workload in asked]
+def measure(asked: Sequence[Asked], seconds: float) -> list[Figure]:
+    """A figure for each workload: the medians of its times, beside the best of them. Times of all
+    workloads alternate, so that the rows are of the same minutes."""
+    for service, workload in asked:
+        connections = _connections(workload)
+        uvloop.run(closed_loop(service.address, workload.questions, connections, WARMING * seconds))
     times: list[list[Figure]] = [[] for _ in asked]
     for _ in range(TIMES):
-        for workload, number, found in zip(asked, connections, times, strict=True):
-            found.append(uvloop.run(_once(service, workload, number, seconds)))
-    return [_of_all(found) for found in times]
+        for (service, workload), found in zip(asked, times, strict=True):
+            found.append(uvloop.run(_once(service, workload, seconds)))
+    ratios = [
+        median(
+            one.requests_per_second / alone.requests_per_second
+            for one, alone in zip(found, times[0], strict=True)
+        )
+        for found in times
+    ]
+    return [
+        _of_all(found)._replace(of_first=ratio) for found, ratio in zip(times, ratios, strict=True)
+    ]
 
 
 def _of_all(times: list[Figure]) -> Figure:
-    times.sort(key=lambda figure: figure.open_p99)
+    medians: dict[str, Any] = {
+        name: median(getattr(figure, name) for figure in times)
+        for name, value in times[0]._asdict().items()
+        if isinstance(value, float)
+    }
     errors = sum((Counter(figure.errors) for figure in times), Counter())
-    return times[len(times) // 2]._replace(
-        errors=dict(errors),
-        fastest=max(figure.checks_per_second for figure in times),
-        open_least_p99=times[0].open_p99,
+    return (
+        times[0]
+        ._replace(**medians)
+        ._replace(
+            errors=dict(errors),
+            fastest=max(figure.checks_per_second for figure in times),
+            open_least_p99=min(figure.open_p99 for figure in times),
+        )
     )
 
 
-async def _most(service: Service, workload: Workload, seconds: float) -> int:
-    """Warm up, and find how many connections bring the most."""
-    await closed_loop(service.address, workload.questions, CONNECTIONS[0], seconds / 4)
-    rates = []
-    for number in CONNECTIONS if workload.checks == 1 else (2, 4):
-        tried = await closed_loop(service.address, workload.questions, number, seconds / 2)
-        rates.append((tried.per_second, number))
-    _, connections = max(rates)
-    return connections
+def _connections(workload: Workload) -> int:
+    return CONNECTIONS if workload.checks == 1 else OF_BATCHES
 
 
-async def _once(service: Service, workload: Workload, connections: int, seconds: float) -> Figure:
+async def _once(service: Service, workload: Workload, seconds: float) -> Figure:
     asked, each = workload.questions, workload.checks
+    connections = _connections(workload)
     before = service.processor_seconds()
     peak = await closed_loop(service.address, asked, connections, seconds)
     processor = service.processor_seconds() - before
     rate = max(1.0, SHARE * peak.per_second)
     before = service.processor_seconds()
     busy, there = core_seconds()
-    steady = await open_loop(service.address, asked, max(CONNECTIONS), seconds, rate)
+    steady = await open_loop(service.address, asked, CONNECTIONS, seconds, rate)
     steady_processor = service.processor_seconds() - before
     busy, there = (now - then for now, then in zip(core_seconds(), (busy, there), strict=True))
     errors = peak.errors + steady.errors
@@ -209,6 +232,7 @@ async def _once(service: Service, workload: Workload, connections: int, seconds:
         processor_share=processor / peak.seconds,
         open_rate=rate,
         **_percentiles("open_p", steady),
+        open_writes_p99=steady.percentile(0.99, apart=True) * 1e3,
         open_processor=_per_check(steady_processor, steady, each),
         open_worker_busy=steady_processor / len(service.workers) / steady.seconds,
         open_other_busy=busy / there if there else 0.0,
@@ -221,7 +245,7 @@ def _percentiles(prefix: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _per_check(processor: float, outcome: Outcome, checks: int) -> float:
-    return processor / max(1, len(outcome.latencies)) / checks * 1e6
+    return processor / max(1, outcome.answered) / checks * 1e6
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -234,18 +258,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     else:
         drive = Drive(SIZES[arguments.size])
         schema, tuples, asked = SCHEMA, drive.tuples(), list(workloads(drive))
-    figures = []
-    if arguments.bare:
-        asked = [_unjudged(workload) for workload in asked[-2:]]
-        with bare(yardstick=True) as service, service.pinned():
-            figures += measure(service, asked[:1], arguments.seconds)
-            figures[0] = figures[0]._replace(workload=YARDSTICK)
     with ExitStack() as stack:
-        service = stack.enter_context(bare() if arguments.bare else stonetown(arguments.workers))
-        count = 0 if arguments.bare else service.fill(schema, tuples)
+        alone = stack.enter_context(bare(yardstick=True))
+        nothing = stack.enter_context(bare())
+        rows: list[Asked] = [(alone, _unjudged(asked[0], YARDSTICK))]
+        rows += [(nothing, _unjudged(one, NO_ENGINE + one.name)) for one in (asked[0], asked[-1])]
+        if arguments.bare:
+            service, count = nothing, 0
+        else:
+            service = stack.enter_context(stonetown(arguments.workers))
+            count = service.fill(schema, tuples)
+            rows += [(service, one) for one in asked]
         service.index()
-        pinned = stack.enter_context(service.pinned())
-        figures += measure(service, asked, arguments.seconds)
+        pinned = stack.enter_context(service.pinned(alone, nothing))
+        figures = measure(rows, arguments.seconds)
         memory = service.resident_megabytes()
     return {
         "machine": machine(),
@@ -263,31 +289,34 @@ def tuple_of(row: Row) -> RelationTuple:
     return RelationTuple(target, row[2], subject, row[6], row[7])
 
 
-def _unjudged(workload: Workload) -> Workload:
-    """The same questions, whose answers are not looked at."""
-    return workload._replace(questions=[Question(one.request) for one in workload.questions])
+def _unjudged(workload: Workload, name: str) -> Workload:
+    """The same questions under another name; answers are not looked at."""
+    asked = [Question(one.request) for one in workload.questions]
+    return workload._replace(name=name, questions=asked)
 
 
 def table(found: dict[str, Any]) -> Table:
     """The figures for a person."""
     made = Table(box=box.MARKDOWN)
-    columns = ["question", "conn.", "requests/s", "checks/s", "fastest", "p50 ms", "p99"]
+    columns = ["question", "requests/s", "of uvicorn alone", "checks/s", "fastest", "p50 ms", "p99"]
     columns += ["server µs/check", "at 60 %: requests/s", "p50 ms", "p95", "p99", "least p99"]
+    columns += ["p99 of its writes"]
     columns += ["worker busy", "the other core", "errors"]
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
-    for values in found["figures"]:
-        item = Figure(**values)
+    figures = [Figure(**values) for values in found["figures"]]
+    for item in figures:
         made.add_row(
             item.workload,
-            f"{item.connections}",
             f"{item.requests_per_second:,.0f}",
+            f"{item.of_first:.2f}" if item.connections == CONNECTIONS else "",
             f"{item.checks_per_second:,.0f}",
             f"{item.fastest:,.0f}",
             *(f"{value:.1f}" for value in (item.p50, item.p99, item.processor)),
             f"{item.open_rate:,.0f}",
             *(f"{value:.1f}" for value in (item.open_p50, item.open_p95, item.open_p99)),
             f"{item.open_least_p99:.1f}",
+            f"{item.open_writes_p99:.1f}" if item.open_writes_p99 else "",
             *(f"{value:.0%}" for value in (item.open_worker_busy, item.open_other_busy)),
             ", ".join(f"{number} {what}" for what, number in item.errors.items()) or "0",
         )
@@ -301,7 +330,7 @@ def main() -> int:
     parser.add_argument("--tuples", type=int, help="organisations of so many tuples instead")
     parser.add_argument("--seconds", type=float, default=5.0, help="per run of the closed loop")
     parser.add_argument("--workers", type=int, default=1, help="serving processes")
-    parser.add_argument("--bare", action="store_true", help="HTTP without an engine")
+    parser.add_argument("--bare", action="store_true", help="nothing but HTTP without an engine")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     found = run(arguments)

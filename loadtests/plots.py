@@ -155,19 +155,18 @@ def _lists(result: dict[str, Any]) -> Chart:
 
 
 def _over_http(found: dict[str, Any]) -> Iterator[Chart]:
-    rows = [*found["http"]["figures"], *found.get("http-bare", {"figures": []})["figures"]]
-    names = [item["workload"] for item in rows]
-    labels = [
-        f"{name} (no engine)" if name in names[:number] else name
-        for number, name in enumerate(names)
-    ]
+    figures = found["http"]["figures"]
     bars = [
-        Bar(label, item["checks_per_second"], 60_000.0 if "batch" in label else 12_000.0)
-        for label, item in zip(labels, rows, strict=True)
+        Bar(
+            item["workload"],
+            item["checks_per_second"],
+            60_000.0 if "batch" in item["workload"] else 12_000.0,
+        )
+        for item in figures
     ]
     title = "HTTP: checks a second of one worker (line: to reach)"
     yield _chart("http", title, found["http"], bars)
-    bars = [Bar(item["workload"], item["open_p99"], 5.0) for item in found["http"]["figures"]]
+    bars = [Bar(item["workload"], item["open_p99"], 5.0) for item in figures]
     title = "HTTP: p99 in milliseconds at 60 % of the peak (line: to reach)"
     yield _chart("http-p99", title, found["http"], bars)
 

@@ -69,9 +69,9 @@ class Service:
                 raise NotServedError("the index was not built; see above")
 
     @contextlib.contextmanager
-    def pinned(self) -> Iterator[bool]:
+    def pinned(self, *others: Service) -> Iterator[bool]:
         """Give each worker a core of its own, what it asks the others, and this process the last
-        one; whether there are enough."""
+        one; whether there are enough. The workers of `others`, asked at other times, share them."""
         ours = os.sched_getaffinity(0)
         cores = sorted(ours)
         if len(cores) <= len(self.workers):
@@ -80,8 +80,9 @@ class Service:
         if self.first is not None:
             for process in _family(self.first):
                 _pin(process, cores[len(self.workers) :])
-        for worker, core in zip(self.workers, cores, strict=False):
-            _pin(worker, [core])
+        for service in (self, *others):
+            for worker, core in zip(service.workers, cores, strict=False):
+                _pin(worker, [core])
         os.sched_setaffinity(0, {cores[-1]})
         try:
             yield True

@@ -6,8 +6,9 @@ with one tuple that is not there yet, and is acknowledged when its commit is on 
 Valkey of its own, as an app would. The clients and all servers share the machine. The processor
 time of the process that answers, and of Postgres or of all servers that it has beside it, is read
 from /proc: it does not depend on the machine's speed as much as the rates do. Beside the import
-stand the same rows inserted by one connection that does nothing else. Each row is the median of its
-rounds, beside the fastest of them; an import is made in as many parts.
+stand the same rows inserted by one connection that does nothing else, or only looks for them
+before. Each row is the median of its rounds, beside the fastest of them; an import is made in as
+many parts.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from engine.engine import Engine
 from engine.limits import Limits
 from engine.requests import WriteAnswer, WriteRequest
 from engine.store.postgres.migrate import migrate
+from engine.store.postgres.rows import packed_identities
+from engine.store.postgres.sql import statement
 from engine.store.postgres.storage import PostgresStorage
 from engine.store.protocol import Update, UpdateOp
 from engine.tuples import Object, RelationTuple, Subject
@@ -59,10 +62,17 @@ INSERT INTO relation_tuple (store_id, created_revision, object_type, object_id, 
     subject_type, subject_id, subject_relation, caveat, context, created_at)
 SELECT $1, $2::bigint, made.*, '', '', now()
 FROM unnest(
-    string_to_array($3, E'\\x1f'), string_to_array($4, E'\\x1f'), string_to_array($5, E'\\x1f'),
-    string_to_array($6, E'\\x1f'), string_to_array($7, E'\\x1f'), string_to_array($8, E'\\x1f')
+    trim_array(string_to_array($3, E'\\x1f'), 1), trim_array(string_to_array($4, E'\\x1f'), 1),
+    trim_array(string_to_array($5, E'\\x1f'), 1), trim_array(string_to_array($6, E'\\x1f'), 1),
+    trim_array(string_to_array($7, E'\\x1f'), 1), trim_array(string_to_array($8, E'\\x1f'), 1)
 ) AS made
 """
+LIVING = statement("living")
+PLANS = """
+SET enable_seqscan = off; SET enable_bitmapscan = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
+"""As the service has it: the table is new, and its plans must not be."""
 
 T = TypeVar("T")
 Run = Callable[[int], Awaitable[list[float]]]
@@ -142,9 +152,11 @@ async def in_process(drive: Drive, seconds: float) -> list[Figure]:
             await engine.write_schema(NAME, SCHEMA)
             clocks = Clocks(process_time, lambda: processor_seconds(server.directory))
             imported = await import_all(engine, drive, clocks)
-            inserted = await insert_all(server.dsn, drive, clocks)
+            alone = [
+                await insert_all(server.dsn, drive, clocks, seek=seek) for seek in (True, False)
+            ]
             run = engine_run(engine, seconds)
-            return [*await measure("engine: write", run, clocks), imported, inserted]
+            return [*await measure("engine: write", run, clocks), imported, *alone]
         finally:
             await engine.close()
 
@@ -187,19 +199,23 @@ async def import_all(engine: Engine, drive: Drive, clocks: Clocks) -> Figure:
     return _median(figures)
 
 
-async def insert_all(dsn: str, drive: Drive, clocks: Clocks) -> Figure:
-    """Insert the same rows and do nothing else: what Postgres alone takes for them."""
+async def insert_all(dsn: str, drive: Drive, clocks: Clocks, *, seek: bool) -> Figure:
+    """Insert the same rows and do nothing else: what Postgres alone takes for them. With `seek`
+    they are looked for before, as they must be."""
     connection = await asyncpg.connect(dsn)
+    await connection.execute(PLANS)
+    what = "looked for and inserted" if seek else "inserted"
     figures, number, store = [], count(1), uuid4()
     try:
         for part in _parts(list(drive.tuples())):
-            rows = [(*item.object, item.relation, *item.subject) for item in part]
             batches = [
-                ["\x1f".join(column) for column in zip(*rows[first : first + BATCH], strict=True)]
-                for first in range(0, len(rows), BATCH)
+                packed_identities(part[first : first + BATCH])
+                for first in range(0, len(part), BATCH)
             ]
-            with _imported("Postgres alone: tuple inserted", len(part), clocks) as found:
+            with _imported(f"Postgres alone: tuple {what}", len(part), clocks) as found:
                 for each in batches:
+                    if seek:
+                        await connection.fetch(LIVING, store, next(number), *each)
                     await connection.execute(INSERT, store, next(number), *each)
             figures += found
     finally:

@@ -75,6 +75,32 @@ async def test_who_would_have_come_while_the_server_stalls_is_charged() -> None:
     assert sum(latency > 0.1 for latency in found.latencies) > 10
 
 
+async def test_what_is_to_be_told_apart_is() -> None:
+    async def answer(number: int) -> bytes:
+        if number == 1:
+            await asyncio.sleep(0.2)
+        return ANSWER
+
+    asked = [ASKED, ASKED._replace(apart=True)]
+    async with answering(answer) as address:
+        found = await open_loop(address, asked, 1, 0.2, rate=10)
+    assert (len(found.latencies), len(found.apart), found.answered) == (1, 1, 2)
+    assert found.percentile(0.99, apart=True) > 0.1
+    assert found.per_second == 10
+
+
+def test_a_row_is_the_medians_of_its_times_beside_the_best() -> None:
+    blank = load.Figure._make(["x", 1, *[0.0] * 15, {"503": 1}, 0.0, 0.0, 0.0])
+    times = [
+        blank._replace(checks_per_second=rate, open_p99=late)
+        for rate, late in ((1.0, 9.0), (5.0, 2.0), (2.0, 4.0))
+    ]
+    found = load._of_all(times)
+    assert (found.checks_per_second, found.fastest) == (2.0, 5.0)
+    assert (found.open_p99, found.open_least_p99) == (4.0, 2.0)
+    assert found.errors == {"503": 3}
+
+
 def test_percentiles() -> None:
     found = Outcome(1.0, [float(n) for n in range(100)])
     assert [found.percentile(share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 99]

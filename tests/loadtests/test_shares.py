@@ -6,22 +6,37 @@ import pytest
 
 from loadtests import shares
 
-REPORT = """
-    60.50%  libpython3.11.so.1.0
-    14.00%  [kernel.kallsyms]
-     6.25%  stonetown_compiled__mypyc.cpython-311-x86_64-linux-gnu.so
-     1.25%  [vdso]
-     0.50%  something.so
+LOOKS = """
+           54e4e8 PyObject_GetAttr+0x8 (/usr/lib/libpython3.11.so.1.0)
+           1d2e9e CPyDef_check___begin_gen+0x981 (/a b/stonetown_compiled__mypyc.cpython-311.so)
+            fe62 __pyx_pf_9httptools_6parser+0x1 (/lib/parser.cpython-311.so)
+
+           54e4e8 [unknown] (/usr/lib/libpython3.11.so.1.0)
+           163961 uv__read+0x21 (/lib/loop.cpython-311.so)
+
+ ffffffff81d00 do_syscall_64+0x32 ([kernel.kallsyms])
+           8dca4 __GI___writev+0x54 (/usr/lib/libc.so.6)
+            dca4 __pyx_f_6uvloop_4loop_8UVStream__try_write+0x54 (/lib/loop.cpython-311.so)
+           163961 uv__read+0x21 (/lib/loop.cpython-311.so)
+
+           8dca4 [unknown] (/somewhere/_asyncio.cpython-311.so)
+
 """
 
 
-def test_libraries_are_added_up_by_place() -> None:
-    found = shares.shares(REPORT)
-    assert found["Python's interpreter"] == 60.5
-    assert found["the kernel"] == 15.25
-    assert found["what is compiled"] == 6.25
-    assert found["LMDB"] == 0
-    assert found["other"] == 0.5
+def test_looks_are_added_up_by_library_and_by_step() -> None:
+    places, steps = shares.shares(LOOKS)
+    assert {place: share for place, share in places.items() if share} == {
+        "Python's interpreter": 50,
+        "the kernel": 25,
+        "other": 25,
+    }
+    assert {step: share for step, share in steps.items() if share} == {
+        "deciding": 25,
+        "the loop and receiving": 25,
+        "sending": 25,
+        "tasks": 25,
+    }
 
 
 def test_it_says_what_is_missing(
