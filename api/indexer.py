@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import uvloop
 
 from api.indexing import own_root
 from api.memory import settle
+from api.servers.readiness import tell
 from api.settings import Settings, load_settings
 from api.telemetry import configure_logging
 from engine.cache.redis import RedisAnnouncer
@@ -103,14 +103,13 @@ async def _index(settings: Settings, root: Path, database_url: str, redis_url: s
 
 def main() -> None:
     """Run until the parent says stop."""
-    tell = int(sys.argv[1])
+    awaited = int(sys.argv[1])
     settings = load_settings()
     configure_logging(settings)
     database, redis = settings.database_url, settings.redis_url
     if database is None:
         raise SystemExit("an indexer needs DATABASE_URL")
-    os.write(tell, b".")
-    os.close(tell)
+    tell(awaited)
     settle()
     address = redis.get_secret_value() if redis else None
     uvloop.run(run(settings, database.get_secret_value(), address))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import stat
 import subprocess
@@ -17,6 +16,7 @@ import structlog
 from api.servers.account import Account
 from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
+from api.servers.readiness import Readiness
 from api.settings import Settings
 from engine.index.local import LocalIndexes
 from engine.index.status import refuse_all
@@ -69,33 +69,27 @@ class IndexerServer:
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         self._root = root
         self._environment = environment
-        self._ready = -1
+        self._ready = Readiness()
         self._process: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process; it tells that it runs by a byte in a pipe."""
-        if self._ready >= 0:
-            os.close(self._ready)
         if self._process is not None:
             after_death(self._root, self._process.pid, self._process.poll())
-        self._ready, tell = os.pipe()
-        try:
+        with self._ready.expected() as ready:
             self._process = spawn(
-                [sys.executable, "-m", "api.indexer", str(tell)],
+                [sys.executable, "-m", "api.indexer", str(ready)],
                 account=Account(),
                 log=None,
                 death=signal.SIGTERM,
                 environment=self._environment,
-                descriptors=[tell],
+                descriptors=[ready],
             )
-        finally:
-            os.close(tell)
         return self._process
 
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:  # noqa: ARG002 - its own pipe
         """Whether the byte has come."""
-        readable, _, _ = select.select([self._ready], [], [], 0)
-        return bool(readable) and os.read(self._ready, 1) == b"."
+        return self._ready.has_come()
 
     def complaint(self) -> str:
         """Where its words went."""

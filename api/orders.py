@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
-import select
 import signal
 from enum import Enum
 from types import FrameType
+
+from api.servers.readiness import readable
 
 
 class Order(Enum):
@@ -50,8 +51,7 @@ class Orders:
 
     def empty(self) -> bool:
         """Whether no order waits."""
-        readable, _, _ = select.select([self._come], [], [], 0)
-        return not readable
+        return not readable(self._come)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

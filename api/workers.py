@@ -6,8 +6,6 @@ dies, and ends when its parent does. A reload puts new ones in their places, one
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
 import signal
 import socket
@@ -27,6 +25,7 @@ from api.orders import Order, Orders
 from api.servers.account import Account
 from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
+from api.servers.readiness import Readiness, tell
 from api.serving import DRAIN_SECONDS, Place, serve
 from api.settings import Settings, load_settings
 from api.telemetry import configure_logging
@@ -50,7 +49,7 @@ class Worker:
         self._number = number
         self._listener = listener
         self._environment = environment
-        self._ready = -1
+        self._ready = Readiness()
         self._before: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._patience = patience
@@ -64,14 +63,11 @@ class Worker:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process; it tells that it is ready by a byte in a pipe."""
-        if self._ready >= 0:
-            os.close(self._ready)
         self.bury()
         if self._process is not None:
             after_death(self._indexes, self._process.pid, self._process.poll())
-        self._ready, tell = os.pipe()
-        descriptors = (self._listener.fileno(), tell)
-        try:
+        with self._ready.expected() as ready:
+            descriptors = (self._listener.fileno(), ready)
             process = spawn(
                 [sys.executable, "-m", "api.workers", *map(str, descriptors), str(self._number)],
                 account=Account(),
@@ -80,8 +76,6 @@ class Worker:
                 environment=self._environment,
                 descriptors=descriptors,
             )
-        finally:
-            os.close(tell)
         self._before = process.pid
         self._process = process
         return process
@@ -95,8 +89,7 @@ class Worker:
 
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool:  # noqa: ARG002 - its own pipe
         """Whether the byte has come."""
-        readable, _, _ = select.select([self._ready], [], [], 0)
-        return bool(readable) and os.read(self._ready, 1) == b"."
+        return self._ready.has_come()
 
     def complaint(self) -> str:
         """Where its words went."""
@@ -189,7 +182,7 @@ def _reload(places: list[_Place], place_for: Callable[[int], _Place], orders: Or
 
 def main() -> None:
     """Serve as one worker: `LISTENER READY NUMBER`, two descriptors and its number from 0."""
-    descriptor, tell, number = map(int, sys.argv[1:])
+    descriptor, awaited, number = map(int, sys.argv[1:])
     settings = load_settings()
     configure_logging(settings)
     database, redis = settings.database_url, settings.redis_url
@@ -203,11 +196,7 @@ def main() -> None:
         shared=True,
     )
 
-    def ready() -> None:
-        os.write(tell, b".")
-        os.close(tell)
-
-    uvloop.run(serve(settings, place, ready))
+    uvloop.run(serve(settings, place, lambda: tell(awaited)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from api.descriptors import raise_limit
 from api.servers.postgres import PrivatePostgres
 from api.servers.valkey import PrivateValkey
 
@@ -20,6 +21,9 @@ _numbers = itertools.count(1)
 # of that is there to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Servers in this process keep an index open for each of hundreds of stores.
+raise_limit()
 
 
 def database_dsn(dsn: str, database: str) -> str:

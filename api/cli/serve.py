@@ -18,6 +18,7 @@ from redis.asyncio import ConnectionPool
 from api import workers
 from api.cli.failure import ExitCode, Failure
 from api.cli.options import LOCAL, Run, command
+from api.descriptors import raise_limit
 from api.orders import Orders
 from api.servers.directory import DataDirectory
 from api.servers.failure import ServerFailed
@@ -67,6 +68,7 @@ def serve(
     try:
         settings = load_settings(**given)
         configure_logging(settings)
+        raise_limit()
         with _terminable(), ExitStack() as stack:
             _serve(run, settings, given, stack)
     except SettingsError as error:
@@ -152,7 +154,8 @@ def _listener(settings: Settings) -> Iterator[socket.socket]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM unwinds as Ctrl-C does, also before there is a loop to take it."""
+    """SIGTERM unwinds as Ctrl-C does, also before there is a loop or `Orders` to take it. To those
+    it is left to the end: one more signal must not end as killed what is stopping well."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -161,4 +164,5 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is interrupt:
+            signal.signal(signal.SIGTERM, before)

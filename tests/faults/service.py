@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,15 +27,17 @@ definition document {
 
 
 class Service:
-    """One server on a port of its own choice; `variables` are its environment beside ours."""
+    """One server on a port of its own choice; `variables` are its environment beside ours, and
+    `through` is a command that is given its command."""
 
-    def __init__(self, data: Path, **variables: str) -> None:
+    def __init__(self, data: Path, *, through: Sequence[str] = (), **variables: str) -> None:
         ours = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("STONETOWN_") and name not in {"DATABASE_URL", "REDIS_URL"}
         }
         self.data = data
+        self._command = [*through, *SERVE]
         self._environment = ours | {
             "STONETOWN_DATA": str(data),
             "STONETOWN_PORT": "0",
@@ -52,7 +55,7 @@ class Service:
     async def start(self) -> None:
         """Return when it says that it is ready."""
         self._process = await asyncio.create_subprocess_exec(
-            *SERVE,
+            *self._command,
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -68,7 +71,7 @@ class Service:
     async def refusal(self) -> tuple[int, str]:
         """Start it where it cannot serve: its exit status and its words."""
         self._process = await asyncio.create_subprocess_exec(
-            *SERVE,
+            *self._command,
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,13 @@ def workers_of(parent: int) -> list[int]:
         if b"api.workers" in command:
             found.append(pid)
     return sorted(found)
+
+
+async def test_connections_are_not_bounded_by_the_limit_that_programs_start_with(
+    data: Path,
+) -> None:
+    limited = ["sh", "-c", 'ulimit -S -n 128 && exec "$@"', "sh"]
+    async with Service(data, through=limited) as service, AsyncExitStack() as opened:
+        for _ in range(200):
+            client = await opened.enter_async_context(service.client())
+            assert (await client.get(f"{service.url}/readyz")).status_code == 200

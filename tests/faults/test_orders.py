@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from api.orders import Order, Orders
+from api.servers.readiness import Readiness, tell
 
 PATIENCE_SECONDS = 10.0
+SELECTABLE = 1_024
+"""How many descriptors `select.select` knows."""
+
+
+def descriptors() -> set[Path]:
+    """Those that are open, but for the one that looks."""
+    return {path for path in Path("/proc/self/fd").iterdir() if path.exists()}
+
+
+@pytest.fixture
+def many_open() -> Iterator[None]:
+    """So many open that `select.select` does not know the next."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = SELECTABLE + 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    while opened[-1] <= SELECTABLE:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -20,7 +46,7 @@ def orders() -> Iterator[Orders]:
     taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in taken}
     yield Orders()
-    signal.set_wakeup_fd(-1)
+    os.close(signal.set_wakeup_fd(-1))
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -33,6 +59,34 @@ def test_orders_wait_in_the_sequence_in_which_they_came(orders: Orders) -> None:
     told = [orders.get() for _ in range(3)]
     assert told == [Order.STOP, Order.RELOAD, Order.STOP]
     assert orders.empty()
+
+
+def test_the_number_of_a_descriptor_does_not_matter(many_open: None, orders: Orders) -> None:
+    assert orders.empty()
+    signal.raise_signal(signal.SIGHUP)
+    assert not orders.empty()
+    readiness = Readiness()
+    with readiness.expected() as awaited:
+        assert awaited > SELECTABLE
+        assert not readiness.has_come()
+        tell(os.dup(awaited))
+        assert readiness.has_come()
+
+
+def test_nothing_stays_open_of_a_child_that_was_waited_for() -> None:
+    before = descriptors()
+    readiness = Readiness()
+    for told in (True, False, True):
+        with readiness.expected() as awaited:
+            if told:
+                tell(os.dup(awaited))
+        assert readiness.has_come() is told
+        assert not readiness.has_come()
+        assert descriptors() == before
+    with readiness.expected():
+        pass
+    del readiness
+    assert descriptors() == before
 
 
 def test_an_order_wakes_who_waits_when_another_thread_received_it(orders: Orders) -> None:
