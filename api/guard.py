@@ -48,7 +48,7 @@ class Guard:
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
-        return f"{self._prefix}-{next(self._numbers):x}"
+        return f"{self._prefix}-{next(self._numbers):08x}"
 
     def recognise(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
         """Who calls, None if that takes `verify`. Raises Unauthorized."""

@@ -96,5 +96,10 @@ def test_usage_errors_end_with_two() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_the_commands(shell: str) -> None:
-    shown = program.ok("--show-completion", shell).out
-    assert "stonetown" in shown or "_STONETOWN_COMPLETE" in shown
+    asked = {
+        "bash": {"COMP_WORDS": "stonetown ch", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "stonetown ch"},
+        "fish": {"_TYPER_COMPLETE_ARGS": "stonetown ch", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }[shell]
+    assert "check" in program.ok(_STONETOWN_COMPLETE=f"complete_{shell}", **asked).out
+    assert "_STONETOWN_COMPLETE" in program.ok(_STONETOWN_COMPLETE=f"source_{shell}").out

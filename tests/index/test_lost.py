@@ -87,6 +87,7 @@ class Broken:
         self._snapshot = snapshot
         self._reads = reads
         self.environment: Environment | None = None
+        self._local: LocalIndexes | None = None
 
     def _opened(self, path: Path) -> Tables:
         tables = self._node.storage._opened(path)
@@ -97,19 +98,27 @@ class Broken:
 
     def ground(self) -> Ground:
         """What questions stand on; each time nothing is known of the damage."""
+        self.close()
         storage, snapshot = self._node.storage, self._snapshot
         for path in (storage.root / snapshot.store_id).iterdir():
             if path.name.isdecimal():
                 refused(path.parent, int(path.name)).unlink(missing_ok=True)
-        local = LocalIndexes(storage.root, size=SIZE, opened=self._opened)
-        reader: NodeReader = local.reader(snapshot, MemoryStorage.reader(storage, snapshot))
+        self._local = LocalIndexes(storage.root, size=SIZE, opened=self._opened)
+        reader: NodeReader = self._local.reader(snapshot, MemoryStorage.reader(storage, snapshot))
         return Ground(self._node.compiled, reader, self._node.world.now, Limits())
+
+    def close(self) -> None:
+        """Let go of what the last question stood on."""
+        if self._local is not None:
+            self._local.close()
 
 
 def places(node: Node, snapshot: Snapshot) -> Iterator[Broken]:
     """The index, damaged at one place after the other."""
     for reads in range(PLACES):
-        yield Broken(node, snapshot, reads)
+        broken = Broken(node, snapshot, reads)
+        yield broken
+        broken.close()
 
 
 def now(ground: Ground, check: Check) -> Decision | EngineError | None:
