@@ -28,6 +28,8 @@ PARTS = {
     "visible": ("loadtests.visible", "--tuples", "100000", "--writes", "500"),
     "writes": ("loadtests.writes",),
     "http": ("loadtests.load", "--tuples", "100000", "--seconds", "2"),
+    "http-1m": ("loadtests.load", "--tuples", "1000000", "--seconds", "2"),
+    "http-10m": ("loadtests.load", "--tuples", "10000000", "--seconds", "2"),
     "turns": ("loadtests.turns",),
     "shares": ("loadtests.shares",),
     "dialects": ("loadtests.dialects",),

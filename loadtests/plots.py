@@ -12,12 +12,16 @@ from math import log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loadtests import load
+
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parent.parent / "docs" / "performance"
 _WIDTH, _LABELS, _ROW, _TOP = 860, 300, 22, 58
 _FONT = 'font-family="sans-serif" font-size="12" role="img"'
 _BAR, _GOAL = "#4878a8", "#c44e52"
 _SIZES = {"100k": "100,000", "1m": "1,000,000", "10m": "10,000,000"}
+HTTP = {"http": "100,000", "http-1m": "1,000,000", "http-10m": "10,000,000"}
+"""The results over HTTP, each with how many tuples it is of."""
 
 
 class Bar(NamedTuple):
@@ -92,8 +96,9 @@ def charts(found: dict[str, Any]) -> Iterator[Chart]:
             for item in found["writes"]["figures"]
         ]
         yield _chart("writes", "Acknowledged a second (line: to reach)", found["writes"], bars)
-    if "http" in found:
-        yield from _over_http(found)
+    measured = {size: found[name] for name, size in HTTP.items() if name in found}
+    if measured:
+        yield from _over_http(measured)
     if "peer" in found:
         bars = [
             Bar(f"{item['kind']}{who}", item[column])
@@ -154,21 +159,25 @@ def _lists(result: dict[str, Any]) -> Chart:
     return _chart("lists", title, result, bars)
 
 
-def _over_http(found: dict[str, Any]) -> Iterator[Chart]:
-    figures = found["http"]["figures"]
+def _over_http(sizes: dict[str, Any]) -> Iterator[Chart]:
+    """Charts of the results by size."""
+    last = list(sizes.values())[-1]
+    measured = [
+        (f"{item['workload']}, {size}", item)
+        for number in range(len(last["figures"]))
+        for size, result in sizes.items()
+        for item in (result["figures"][number],)
+        if item["workload"] != load.YARDSTICK and not item["workload"].startswith(load.NO_ENGINE)
+    ]
     bars = [
-        Bar(
-            item["workload"],
-            item["checks_per_second"],
-            60_000.0 if "batch" in item["workload"] else 12_000.0,
-        )
-        for item in figures
+        Bar(name, item["checks_per_second"], 60_000.0 if "batch" in name else 12_000.0)
+        for name, item in measured
     ]
     title = "HTTP: checks a second of one worker (line: to reach)"
-    yield _chart("http", title, found["http"], bars)
-    bars = [Bar(item["workload"], item["open_p99"], 5.0) for item in figures]
+    yield _chart("http", title, last, bars)
+    bars = [Bar(name, item["open_p99"], 5.0) for name, item in measured if "batch" not in name]
     title = "HTTP: p99 in milliseconds at 60 % of the peak (line: to reach)"
-    yield _chart("http-p99", title, found["http"], bars)
+    yield _chart("http-p99", title, last, bars)
 
 
 def _goal(goals: dict[str, float], kind: str, size: str) -> float | None:

@@ -58,8 +58,9 @@ def _tables(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"shapes-{name[8:]}", _told(found[name]) + _text(shapes)
     if "lists" in found:
         yield "lists", _told(found["lists"]) + _text(lookups.table(found["lists"]))
-    if "http" in found:
-        yield "http", _told(found["http"]) + _text(load.table(found["http"]))
+    for name in plots.HTTP:
+        if name in found:
+            yield name, _told(found[name]) + _text(load.table(found[name]))
     if "turns" in found:
         yield "turns", _told(found["turns"]) + _text(turns.table(found["turns"]))
     if "shares" in found:
@@ -114,8 +115,9 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[Any, str, str, str]]:
         if wanted and item["way"] in goals:
             text = f"objects of a subject, 50,000, {item['way']}"
             yield found["lists"], text, goals[item["way"]], f"{item['milliseconds']:,.0f} ms"
-    if "http" in found:
-        yield from _http_lines(found["http"])
+    for name, size in plots.HTTP.items():
+        if name in found:
+            yield from _http_lines(found[name], size)
     for item in found.get("visible", {"figures": []})["figures"]:
         text = f"visible on another node, p99, {item['woken_by']}"
         yield found["visible"], text, "≤ 50 ms", f"{item['p99']:.1f} ms"
@@ -127,20 +129,20 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[Any, str, str, str]]:
             yield found["writes"], item["what"], goal_text, reached
 
 
-def _http_lines(result: dict[str, Any]) -> Iterator[tuple[Any, str, str, str]]:
+def _http_lines(result: dict[str, Any], size: str) -> Iterator[tuple[Any, str, str, str]]:
     for item in result["figures"]:
         if item["workload"] == load.YARDSTICK or item["workload"].startswith(load.NO_ENGINE):
             continue
         batch = "batch" in item["workload"]
         rate = _beside(item["checks_per_second"], item["fastest"])
         goal = "≥ 60,000/s" if batch else "≥ 12,000/s"
-        yield result, f"HTTP, checks, {item['workload']}", goal, rate
+        yield result, f"HTTP, checks, {item['workload']}, {size}", goal, rate
         if not batch:
-            text = f"HTTP, p99 at 60 %, {item['workload']}"
+            text = f"HTTP, p99 at 60 %, {item['workload']}, {size}"
             reached = f"{item['open_p99']:.1f} ms (least {item['open_least_p99']:.1f})"
             yield result, text, "≤ 5 ms", reached
     memory = f"{result['resident_megabytes']:.0f} MB"
-    yield result, "a worker's memory beside the index", "≤ 150 MB", memory
+    yield result, f"a worker's memory beside the index, {size}", "≤ 150 MB", memory
 
 
 def _beside(rate: float, fastest: float) -> str:
