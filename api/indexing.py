@@ -46,7 +46,8 @@ def local_indexes(settings: Settings) -> LocalIndexes | None:
     if settings.index_root is None:
         return None
     try:
-        return LocalIndexes(own_root(settings.index_root), size=settings.index_size)
+        root = own_root(settings.index_root)
+        return LocalIndexes(root, size=settings.index_size, closures=settings.index_memory)
     except OSError as error:
         _log.warning("served without indexes", why=str(error))
         return None

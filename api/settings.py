@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     index_size: int = Field(
         default=1 << 34, ge=1 << 20, le=1 << 46, description="Copy of one store at most"
     )
+    index_memory: int = Field(
+        default=1 << 25,
+        ge=0,
+        le=1 << 40,
+        description="Memory of a worker for what subjects reach in the copies, at most, about",
+    )
     index_stores: Count = Field(default=64, description="Stores of which there are copies at most")
     index_unused_seconds: Seconds = Field(
         default=3600.0, description="A copy that nobody read for this long is removed"

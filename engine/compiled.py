@@ -35,6 +35,7 @@ MODULES = (
     "engine.decision",
     "engine.formula",
     "engine.index.closure",
+    "engine.index.closures",
     "engine.index.encoding",
     "engine.index.local",
     "engine.index.reader",

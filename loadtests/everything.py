@@ -72,7 +72,10 @@ def _run(name: str) -> bytes:
     ended = subprocess.run(  # noqa: S603 - its own modules
         command, env=environment, stdout=subprocess.PIPE, check=False
     )
-    return b"" if ended.returncode else ended.stdout
+    if ended.returncode:
+        sys.stderr.write(f"{name} failed, and keeps its last result\n")
+        return b""
+    return ended.stdout
 
 
 def _plain_loop(result: bytes) -> float:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import lmdb
 
 from engine.cache.shared import Lru
-from engine.index.closure import Closure, Closures
+from engine.index.closure import Closure
+from engine.index.closures import CLOSURE_BYTES, Allowance, Closures
 from engine.index.encoding import Names
 from engine.index.files import (
     Held,
@@ -55,10 +56,19 @@ class Shown(NamedTuple):
 class LocalIndexes:
     """The indexes under the directory `root`, each of at most `size` bytes. Never written here."""
 
-    def __init__(self, root: Path, *, size: int, opened: Callable[[Path], Tables] | None = None):
-        """`opened` opens one generation; a process may have it open only once."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        size: int,
+        closures: int = CLOSURE_BYTES,
+        opened: Callable[[Path], Tables] | None = None,
+    ) -> None:
+        """`closures` is how many bytes of memory may be taken by what is remembered of subjects;
+        `opened` opens one generation, which a process may have open only once."""
         self._root = root
         self._opened = opened or (lambda path: Tables(path, size=size, write=False))
+        self._allowance = Allowance(closures)
         self._stores: Lru[str, _Store] = Lru(_STORES)
 
     def shown(self, store_id: str, revision: int = 0) -> Shown | None:
@@ -83,7 +93,13 @@ class LocalIndexes:
 
     def _store(self, store_id: str) -> _Store:
         store = self._stores.used(store_id)
-        return store or self._stores.put(store_id, _Store(self._root / store_id, self._opened))
+        if store is not None:
+            return store
+        if len(self._stores) >= _STORES:
+            _, unused = self._stores.popitem(last=False)
+            unused.close()
+        made = _Store(self._root / store_id, self._opened, self._allowance)
+        return self._stores.put(store_id, made)
 
 
 class _State(NamedTuple):
@@ -99,7 +115,8 @@ class _State(NamedTuple):
 class _Store:
     """One store's index as it is now, whichever generation that is."""
 
-    def __init__(self, place: Path, opened: Callable[[Path], Tables]) -> None:
+    def __init__(self, place: Path, opened: Callable[[Path], Tables], allowance: Allowance) -> None:
+        self._allowance = allowance
         self._place = place
         self._opened = opened
         self._status: Status | None = None
@@ -193,6 +210,8 @@ class _Store:
         self._let_go()
 
     def close(self) -> None:
+        """Let go of every file and all memory, for good: who still reads it reads Postgres."""
+        self._wanted = float("inf")
         self._let_go()
         if self._status is not None:
             self._status.close()
@@ -236,7 +255,7 @@ class _Store:
             self._refused = generation
             return
         self._tables, self._generation = tables, generation
-        self.closures = Closures(tables)
+        self.closures = Closures(tables, self._allowance)
 
     def _begin(self) -> tuple[Any, Held] | None:
         """A transaction, and what it shows."""
@@ -258,6 +277,8 @@ class _Store:
 
     def _let_go(self) -> None:
         """Forget the open generation. Views that are still held keep it open until they end."""
+        if self.closures is not None:
+            self.closures.close()
         self._tables = self._names = self._held = self.closures = self._state = None
         self._generation, self._at = 0, -1
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from engine.decision import DENIED as REFUSED
 from engine.engine import Engine
 from engine.requests import WriteRequest
 from engine.store.memory import MemoryStorage
@@ -69,6 +70,8 @@ async def test_every_question_has_the_answer_it_promises(engine: Engine) -> None
         assert {query.allowed for query in alike} == {allowed}
         assert await wrong(engine, alike) == []
     assert await wrong(engine, many.batch(200)) == []
+    refused = many.alike(DENIED, 5_000)
+    assert {(await engine.check("s", query.check)).decision for query in refused} == {REFUSED}
 
 
 async def test_every_shape_has_the_answer_it_promises(engine: Engine) -> None:

@@ -135,6 +135,29 @@ async def test_no_page_is_picked_from_all_that_might_be_in_it(fresh_database: st
     }
 
 
+async def test_no_statement_starts_processes(fresh_database: str) -> None:
+    """For a page of a large store Postgres would, where it costs as little as is pretended here."""
+    cheap = {
+        "parallel_setup_cost": "0",
+        "parallel_tuple_cost": "0",
+        "min_parallel_index_scan_size": "0",
+        "min_parallel_table_scan_size": "0",
+    }
+    connection = await asyncpg.connect(fresh_database, server_settings=cheap | _SETTINGS)
+    try:
+        await connection.execute(_FILL)
+        parallel = {
+            statement.name
+            for statement in statements().values()
+            if statement.text.split()[0] in _PLANNED
+            for node in nodes(await plan_of(connection, statement))
+            if "Gather" in node["Node Type"]
+        }
+        assert parallel == set()
+    finally:
+        await connection.close()
+
+
 async def test_a_missing_index_is_noticed(fresh_database: str) -> None:
     connection = await asyncpg.connect(fresh_database, server_settings=_SETTINGS)
     try:

@@ -29,11 +29,13 @@ _ROLLBACK = statement("rollback")
 
 # Cached generic plans, and no plan that is good only while a table is small: the statements are
 # few, each has one right plan, and planning `fetch` anew would cost more than running it. Without
-# statistics, as after an import, a page would be picked from a bitmap of the whole store.
+# statistics, as after an import, a page would be picked from a bitmap of the whole store; with
+# them, a page of a large store would have processes started for it, which take most of its time.
 _PLANNING = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
 

@@ -1,0 +1,172 @@
+"""The closures that a worker keeps: made when they are worth it, dropped when they no longer hold,
+and together no larger than they may be.
+
+A closure is made when walking has cost about as much as making it, so that it is soon worth its
+cost; what goes with a goal is about ten times what goes with an object or a read of a closure. When
+the index has moved on, the closures that read what has changed since hold no longer, and the others
+do; a reader of another revision walks instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from engine.cache.shared import Lru
+from engine.entrances import Entrances, Place
+from engine.index.apply import REVERSE
+from engine.index.closure import Closure, Shared, Walk, Ways, ways_to
+from engine.index.files import Held, Tables, revision_key
+from engine.index.reader import View
+from engine.sight import Asked
+
+CLOSURE_BYTES = 1 << 25
+"""What the closures of a process may take together, where nothing else is said."""
+_COSTS_KEPT = 20_000
+_WORTH, _AGAIN = 8, 3
+"""Goals that walking has to have cost before a closure is made; times that until it is tried again
+if it was too large."""
+_PER_GOAL = 10
+"""Objects and reads of a closure that are worth one goal."""
+_MOST = 4_000
+"""Objects and reads of the largest closure."""
+_CHANGES = 2_000
+"""Changes that are looked at one by one; after more all closures are dropped."""
+
+
+class Allowance:
+    """The memory that all closures of a process may take together, about, in bytes."""
+
+    def __init__(self, most: int = CLOSURE_BYTES) -> None:
+        self._most = most
+        self._taken = 0
+        self._sharing: list[Closures] = []
+
+    def join(self, closures: Closures) -> None:
+        """Have one more index take its closures' memory from here."""
+        self._sharing.append(closures)
+
+    def leave(self, closures: Closures) -> None:
+        """Have it no longer; its closures are gone."""
+        self._sharing.remove(closures)
+
+    def take(self, size: int) -> None:
+        """Take memory; if there is too little, whoever has most gives up what was unused for
+        longest. A negative size gives back."""
+        self._taken += size
+        while self._taken > self._most and self._sharing:
+            largest = self._sharing[0]
+            for other in self._sharing:
+                if other.taken > largest.taken:
+                    largest = other
+            if not largest.drop_oldest():
+                return
+
+
+class Closures:
+    """The closures of one index, as of the newest revision that was seen. `taken` is about how many
+    bytes they take."""
+
+    def __init__(self, tables: Tables, allowance: Allowance) -> None:
+        self._tables = tables
+        self._allowance = allowance
+        self._is_open = True
+        self._revision = -1
+        self._names = -1
+        self._kept: Lru[Asked, Closure] = Lru(sys.maxsize)
+        self._costs: Lru[int, tuple[int, int]] = Lru(_COSTS_KEPT)
+        self._ways: Lru[tuple[Entrances, Place], Ways] = Lru(1_000)
+        self._shared = Shared()
+        self.taken = 0
+        allowance.join(self)
+
+    def of(self, asked: Asked, held: Held, transaction: Any) -> Closure | None:
+        """The closure at `held`, if there is one; `transaction` shows what is held."""
+        if held.head.revision != self._revision and not self._advance(held, transaction):
+            return None
+        made = self._kept.used(asked)
+        if made is None or made.seen == self._revision:
+            return made
+        if made.holds():
+            made.seen = self._revision
+            return made
+        del self._kept[asked]
+        self._gone(made)
+        return None
+
+    def walked(self, asked: Asked, goals: int, view: View) -> None:
+        """Take note that an answer had to walk `goals` goals, and make a closure if it is time."""
+        if view.held.head.revision != self._revision or asked in self._kept or not self._is_open:
+            return
+        # By its hash: two that have the same are taken for one, which costs a walk at worst.
+        known = hash(asked)
+        cost, worth = self._costs.used(known) or (0, _WORTH)
+        cost += goals
+        if cost >= worth:
+            made = self.make(asked, view, min(_MOST, _PER_GOAL * cost))
+            if made is not None:
+                self._costs.pop(known, None)
+                made.seen = self._revision
+                self._kept.put(asked, made)
+                self.taken += made.weight
+                self._allowance.take(made.weight)
+                return
+            worth = _AGAIN * cost
+        self._costs.put(known, (cost, worth))
+
+    def make(self, asked: Asked, view: View, most: int) -> Closure | None:
+        """Walk back from the subject; None if that meets more than `most` objects and reads."""
+        found = (asked.entrances, asked.place)
+        ways = self._ways.used(found) or self._ways.put(found, ways_to(*found))
+        return Walk(ways, view, most, self._shared).run(asked.subject)
+
+    def drop_oldest(self) -> bool:
+        """Drop the closure that was unused for longest; False if there is none."""
+        if not self._kept:
+            return False
+        _, made = self._kept.popitem(last=False)
+        self._gone(made)
+        return True
+
+    def close(self) -> None:
+        """Give back all memory. Readers that are still there walk."""
+        if self._is_open:
+            self._is_open = False
+            self._clear()
+            self._allowance.leave(self)
+
+    def _gone(self, made: Closure) -> None:
+        self._shared.let_go(made.reads)
+        self.taken -= made.weight
+        self._allowance.take(-made.weight)
+
+    def _clear(self) -> None:
+        self._kept.clear()
+        self._shared.clear()
+        self._allowance.take(-self.taken)
+        self.taken = 0
+
+    def _advance(self, held: Held, transaction: Any) -> bool:
+        """Mark what has changed; False if the closures are of a later revision than `held`."""
+        before, now = self._revision, held.head.revision
+        if before > now:
+            return False
+        if before < held.oldest or self._names != held.names:
+            # A form that is new may lie under keys that nobody could have looked at.
+            self._clear()
+        elif self._kept:
+            left = _CHANGES
+            for revision in range(before + 1, now + 1):
+                raw = transaction.get(revision_key(revision), db=self._tables.sweep)
+                notes = msgspec.msgpack.decode(raw)[0] if raw else ()
+                left -= len(notes) + 1
+                if left < 0:
+                    self._clear()
+                    break
+                for key, _ in notes:
+                    if key[:1] == REVERSE:
+                        self._shared.changed(key)
+        self._revision, self._names = now, held.names
+        return True
