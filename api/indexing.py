@@ -18,6 +18,7 @@ from api.servers.failure import ServerFailed
 from api.servers.process import Keeper, spawn
 from api.servers.readiness import Readiness
 from api.settings import Settings
+from engine.index.closures import Allowance
 from engine.index.local import LocalIndexes
 from engine.index.status import refuse_all
 
@@ -47,7 +48,8 @@ def local_indexes(settings: Settings) -> LocalIndexes | None:
         return None
     try:
         root = own_root(settings.index_root)
-        return LocalIndexes(root, size=settings.index_size, closures=settings.index_memory)
+        allowance = Allowance(settings.index_memory)
+        return LocalIndexes(root, size=settings.index_size, allowance=allowance)
     except OSError as error:
         _log.warning("served without indexes", why=str(error))
         return None

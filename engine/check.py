@@ -269,8 +269,8 @@ class Evaluation:
             return None
         found: dict[tuple[str, str], Collection[str]] = {}
         for kind, (_, plan) in step.targets.items():
-            members = () if plan is None else closed.members(plan)
-            if members is None or len(members) > _FEW:
+            members = () if plan is None else closed.members(plan, _FEW)
+            if members is None:
                 return None
             found[kind] = members
         return found

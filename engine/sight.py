@@ -110,8 +110,9 @@ class Closed(Protocol):
         """`engine.formula.ALLOWED` or `DENIED`; None if only a look can tell."""
         ...
 
-    def members(self, plan: Plan) -> Collection[str] | None:
-        """All objects of which the subject is a member under a plan; None if that is not known."""
+    def members(self, plan: Plan, most: int) -> Collection[str] | None:
+        """All objects of which the subject is a member under a plan, some perhaps twice; None if
+        that is not known, or if they are more than `most`."""
         ...
 
 

@@ -51,7 +51,7 @@ PLACES = {
 """The libraries of a worker, by the names of their files; what is left is `other`."""
 STEPS = {
     "the index": r"mdb|cursor_|trans_|CPyDef_(index___)?(reader|encoding|local|files)___",
-    "closures": r"CPyDef_(index___)?closure___",
+    "closures": r"CPyDef_(index___)?(closures?|parts|ways)___",
     "deciding": r"CPyDef_(asking|budget|check|formula|plan|sight|store___\w+)___",
     "how fresh": r"CPyDef_(together|moments|redis|cache___\w+)___",
     "sending": r"CPyDef_whole___|(try|exec|uv_|initiate|Stream)_+write",

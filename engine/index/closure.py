@@ -5,230 +5,264 @@ A closure is a walk back from one subject, by the schema's entrances, over tuple
 and expiry. What it holds is certain; where nothing else could lead in, what it lacks is certain,
 too. It is of one revision, and a shortcut of the evaluator's that says nothing by itself.
 `engine.index.closures` keeps those that are worth it.
+
+Whoever comes to a group or a folder goes on from there in the same way. So a closure holds what
+its subject reaches by itself, and parts: what is reached from one object, by all who come to it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from engine.entrances import Alias, Entrances, Itself, Place, Stored
 from engine.formula import ALLOWED, DENIED
 from engine.index.apply import REVERSE
 from engine.index.encoding import packed
+from engine.index.parts import (
+    Changes,
+    Goal,
+    Members,
+    Part,
+    Reached,
+    Reads,
+    Shared,
+    as_collection,
+    count_of,
+    is_among,
+    size_of,
+)
 from engine.index.reader import View
+from engine.index.ways import Step, Ways
 from engine.plan import Plan
-from engine.reach import Routes, onward_scan, own_scan
-from engine.reader import ReverseScan
 from engine.tuples import Subject
 
-_FEW = 4
-"""Ids that are looked through as soon as hashed, and take a quarter of the memory."""
-_IDS_KEPT = 20_000
-_FIXED, _OBJECT, _READ = 800, 64, 64
-"""About how many bytes a closure takes by itself, and more for each of its objects and reads."""
-
-
-class Read:
-    """One read that closures were made from. `stale` when what it found has changed."""
-
-    __slots__ = ("key", "stale", "uses")
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self.stale = False
-        self.uses = 0
+_FIXED, _POINTER = 700, 8
+"""About how many bytes a closure takes by itself, and for each of its parts."""
+_PARTS = 8
+"""Parts that are looked into one by one; more are put together."""
 
 
 class Closure:
-    """What one subject reaches: the objects by plan. `closed` are the plans whose objects are
-    all there; `reads` is what it was read from, and `weight` about how many bytes it takes."""
+    """What one subject reaches. `parts` and `reads` are what it was made from, `seen` is the moment
+    at which it was last seen to hold, and `weight` about how many bytes it takes beside its
+    parts."""
 
-    __slots__ = ("_closed", "_reached", "reads", "seen", "weight")
+    __slots__ = ("_looked", "_own", "_sure", "parts", "reads", "seen", "ways", "weight")
 
     def __init__(
         self,
-        reached: dict[Plan, Collection[str]],
-        closed: frozenset[Plan],
-        reads: tuple[Read, ...],
-        weight: int,
+        ways: Ways,
+        own: Reached,
+        parts: tuple[Part, ...],
+        reads: Reads,
+        *,
+        looked: tuple[Part, ...],
+        sure: tuple[bool, ...],
+        seen: int,
     ) -> None:
-        self._reached = reached
-        self._closed = closed
+        """What is reached is in `own` and in the parts of `looked`; all is found that is at the
+        places which are `sure`."""
+        self.ways = ways
+        self._own = own
+        self.parts = parts
+        self._looked = looked
+        self._sure = sure
         self.reads = reads
-        self.weight = weight
-        self.seen = -1
-        """The revision at which it was last seen to hold."""
+        self.seen = seen
+        self.weight = _FIXED + _POINTER * len(parts) + size_of(own, reads)
 
     def value(self, plan: Plan, object_id: str) -> int | None:
         """Whether the subject is a member of the object under a plan; None if it is not known."""
-        reached = self._reached.get(plan)
-        if reached is None:
+        at = self.ways.numbers.get(plan, -1)
+        if at < 0 or " " in object_id:
+            # No id has a space; of such a one nothing is known.
             return None
-        if object_id in reached:
+        spaced = f" {object_id} "
+        if is_among(object_id, spaced, self._own[at]):
             return ALLOWED
-        return DENIED if plan in self._closed else None
+        for part in self._looked:
+            if is_among(object_id, spaced, part.reached[at]):
+                return ALLOWED
+        return DENIED if self._sure[at] else None
 
-    def members(self, plan: Plan) -> Collection[str] | None:
-        """All objects of which the subject is a member under a plan; None if they are not known."""
-        return self._reached[plan] if plan in self._closed else None
+    def members(self, plan: Plan, most: int) -> Collection[str] | None:
+        """All objects of which the subject is a member under a plan; None if they are not known, or
+        more than `most`. An object may be there twice."""
+        at = self.ways.numbers.get(plan, -1)
+        if at < 0 or not self._sure[at]:
+            return None
+        each = [self._own[at], *[part.reached[at] for part in self._looked]]
+        count = 0
+        for ids in each:
+            count += count_of(ids)
+        return None if count > most else Members(each, count)
 
-    def holds(self) -> bool:
-        """Whether nothing has changed that it was read from."""
-        return not any(read.stale for read in self.reads)
-
-
-class Shared:
-    """Parts that the closures of an index have in common, so that each is in memory once."""
-
-    def __init__(self) -> None:
-        self.reads: dict[bytes, Read] = {}
-        self._ids: dict[str, str] = {}
-
-    def read(self, key: bytes) -> Read:
-        """The read of a key, there for one more closure."""
-        found = self.reads.get(key)
-        if found is None:
-            found = self.reads[key] = Read(key)
-        found.uses += 1
-        return found
-
-    def let_go(self, reads: Iterable[Read]) -> None:
-        """One closure that was made from them is gone."""
-        for read in reads:
-            read.uses -= 1
-            if not read.uses and not read.stale:
-                del self.reads[read.key]
-
-    def changed(self, key: bytes) -> None:
-        """What a read of the key would find is no longer what it was."""
-        found = self.reads.pop(key, None)
-        if found is not None:
-            found.stale = True
-
-    def collection(self, ids: Collection[str]) -> Collection[str]:
-        """The ids, to be asked which are among them."""
-        if len(self._ids) > _IDS_KEPT:
-            self._ids.clear()
-        known = self._ids
-        found = [known.setdefault(id_, id_) for id_ in ids]
-        return tuple(found) if len(found) <= _FEW else frozenset(found)
-
-    def clear(self) -> None:
-        """There are no closures any more."""
-        self.reads.clear()
-        self._ids.clear()
+    def holds(self, moment: int, changes: Changes) -> bool:
+        """Whether nothing that it was made from has changed, as noted by now. At `moment` something
+        was noted that may be of concern, and not since."""
+        if self.seen < moment:
+            if changes.since(self.seen, self.reads):
+                return False
+            for part in self.parts:
+                if not part.holds(moment, changes):
+                    return False
+            self.seen = moment
+        return True
 
 
-class Ways(NamedTuple):
-    """The routes to a place, and where they lead on: by alias, and by stored tuples. `open` are the
-    places that may have objects which no certain way leads to."""
+class _Met:
+    """What a walk has met: objects by their places, keys that were read, and places at which there
+    is something that is not certain."""
 
-    routes: Routes
-    aliases: dict[Place, list[Place]]
-    onward: dict[Place, list[tuple[Place, Stored]]]
-    open: frozenset[Place]
+    __slots__ = ("keys", "reached", "size", "unsure")
 
-    def downstream(self, places: Iterable[Place]) -> frozenset[Place]:
-        """The places, and all that they lead to."""
-        found = set(places)
-        waiting = list(found)
-        while waiting:
-            source = waiting.pop()
-            led = [
-                *self.aliases.get(source, ()),
-                *(into for into, _ in self.onward.get(source, ())),
-            ]
-            for into in led:
-                if into not in found:
-                    found.add(into)
-                    waiting.append(into)
-        return frozenset(found)
+    def __init__(self, places: int) -> None:
+        self.reached: list[set[str]] = [set() for _ in range(places)]
+        self.keys: set[bytes] = set()
+        self.unsure: set[int] = set()
+        self.size = 0
+
+    def reach(self, reached: Sequence[Collection[str]]) -> int:
+        """Take in objects; how many they are."""
+        count = 0
+        for mine, theirs in zip(self.reached, reached, strict=True):
+            mine |= set(theirs)
+            count += len(theirs)
+        return count
+
+    def add(self, other: _Met) -> None:
+        """Take in all that another has met."""
+        self.reach(other.reached)
+        self.keys |= other.keys
+        self.unsure |= other.unsure
+
+
+class Ground(NamedTuple):
+    """What a walk stands on: a view of the revision that all changes were noted of at `moment`, and
+    what closures share. What leads on to no more than `few` objects is no part."""
+
+    view: View
+    changes: Changes
+    shared: Shared
+    moment: int
+    few: int
 
 
 class Walk:
-    """One walk; None is found if it meets more than `most` objects and reads."""
+    """One walk; None is found if it meets more than `most` objects and reads that are not in parts
+    by now."""
 
-    def __init__(self, ways: Ways, view: View, most: int, shared: Shared) -> None:
+    def __init__(self, ways: Ways, ground: Ground, most: int) -> None:
         self._ways = ways
-        self._view = view
-        self._shared = shared
-        self._left = most
-        self._reached: dict[Place, set[str]] = {place: set() for place in ways.routes.walked}
-        self._stack: list[tuple[Place, str]] = []
-        self._keys: set[bytes] = set()
-        self._unsure: set[Place] = set()
+        self._ground = ground
+        self._view = ground.view
+        self._most = self._left = most
+        self._seen: set[Goal] = set()
+        self._again = 0
 
     def run(self, subject: Subject) -> Closure | None:
         """What the subject reaches. Raises what reading a damaged index raises."""
-        ways, routes = self._ways, self._ways.routes
-        for place in routes.walked:
-            for entrance in routes.into[place]:
-                if isinstance(entrance, Itself) and entrance.certain:
-                    self._stack.append((place, subject.id))
-                elif isinstance(entrance, Stored) and entrance.certain and entrance.source is None:
-                    self._read(place, own_scan(subject, entrance, place), entrance)
-        while self._stack:
-            if self._left <= 0:
-                return None
-            place, id_ = self._stack.pop()
-            if id_ in self._reached[place]:
-                continue
-            self._reached[place].add(id_)
-            self._left -= 1
-            self._stack.extend((into, id_) for into in ways.aliases.get(place, ()))
-            for into, entrance in ways.onward.get(place, ()):
-                self._read(into, onward_scan(id_, entrance, into), entrance)
-        if self._left <= 0:
-            # The last read may have found nothing for want of room.
-            return None
-        plan = routes.plan
-        closed = routes.walked - ways.open - ways.downstream(self._unsure)
-        shared = self._shared
-        weight = _FIXED + _OBJECT * sum(map(len, self._reached.values())) + _READ * len(self._keys)
-        return Closure(
-            {plan(place): shared.collection(ids) for place, ids in self._reached.items()},
-            frozenset(map(plan, closed)),
-            tuple([shared.read(key) for key in self._keys]),
-            weight,
-        )
+        own, firsts = self._begin(subject)
+        made = self._by_parts(own, firsts)
+        if made is None and 2 * self._again > self._most:
+            # Its parts have most in common with one another: all of them are less than each.
+            self._left = self._most
+            own, firsts = self._begin(subject)
+            self._from(firsts, own)
+            made = self._made(own, [], []) if self._left > 0 else None
+        return made
 
-    def _read(self, into: Place, scan: ReverseScan, entrance: Stored) -> None:
-        names = self._view.names
-        access = names.access(
-            scan.object_type, scan.relation, scan.subject_type, scan.subject_relation
+    def _begin(self, subject: Subject) -> tuple[_Met, list[Goal]]:
+        ways = self._ways
+        own = _Met(len(ways.onward))
+        firsts: list[Goal] = [(place, subject.id) for place in ways.itself]
+        for step in ways.begin:
+            self._read(step, step.id or subject.id, own, firsts)
+        return own, firsts
+
+    def _by_parts(self, own: _Met, firsts: list[Goal]) -> Closure | None:
+        parts, ground = self._ways.parts, self._ground
+        known: list[Part] = []
+        fresh: list[tuple[Goal, _Met]] = []
+        for goal in dict.fromkeys(firsts):
+            part = parts.get(goal)
+            if part is not None and part.holds(ground.moment, ground.changes):
+                known.append(part)
+                self._left -= 1
+                continue
+            met = _Met(len(own.reached))
+            self._from([goal], met)
+            if met.size <= ground.few:
+                own.add(met)
+            else:
+                fresh.append((goal, met))
+            if self._left <= 0:
+                # The last read may have found nothing for want of room.
+                return None
+        return self._made(own, known, fresh) if self._left > 0 else None
+
+    def _from(self, stack: list[Goal], met: _Met) -> None:
+        """Go on from objects, as far as there is room."""
+        ways, seen = self._ways, self._seen
+        while stack and self._left > 0:
+            goal = stack.pop()
+            place, id_ = goal
+            if id_ in met.reached[place]:
+                continue
+            met.reached[place].add(id_)
+            met.size += 1
+            self._left -= 1
+            left = self._left
+            stack += [(into, id_) for into in ways.aliases[place]]
+            for step in ways.onward[place]:
+                self._read(step, id_, met, stack)
+            if goal in seen:
+                self._again += 1 + left - self._left
+            else:
+                seen.add(goal)
+
+    def _read(self, step: Step, id_: str, met: _Met, found: list[Goal]) -> None:
+        """Read the tuples whose subject is `id_`, and add what they lead to."""
+        access = self._view.names.access(
+            step.object_type, step.relation, step.subject_type, step.subject_relation
         )
         self._left -= 1
         if access is None or self._left <= 0:
             return
-        subject_id = packed(scan.subject_id)
+        subject_id = packed(id_)
         plain, others = self._view.reached_from(access, subject_id, self._left)
-        self._keys.add(REVERSE + access.form + access.relation + subject_id)
+        met.keys.add(REVERSE + access.form + access.relation + subject_id)
         if others:
-            self._unsure.add(into)
-        if ("", False) in entrance.forms:
+            met.unsure.add(step.into)
+        if step.plain and plain:
             self._left -= len(plain)
-            self._stack.extend((into, id_) for id_ in plain)
+            found += [(step.into, other) for other in plain]
 
+    def _made(self, own: _Met, known: list[Part], fresh: list[tuple[Goal, _Met]]) -> Closure | None:
+        together = len(known) + len(fresh) > _PARTS
+        if together:
+            for part in known:
+                self._left -= own.reach([as_collection(ids) for ids in part.reached])
+            for _, met in fresh:
+                self._left -= own.reach(met.reached)
+            if self._left <= 0:
+                return None
+        parts = (*known, *[self._part(goal, met) for goal, met in fresh])
+        unsure = own.unsure
+        for part in parts:
+            unsure.update(part.unsure)
+        ground = self._ground
+        return Closure(
+            self._ways,
+            ground.shared.reached(own.reached),
+            parts,
+            ground.changes.reads(own.keys),
+            looked=() if together else parts,
+            sure=self._ways.sure(unsure),
+            seen=ground.moment,
+        )
 
-def ways_to(entrances: Entrances, place: Place) -> Ways:
-    """The ways of all subjects to a place."""
-    routes = Routes(entrances, [place])
-    aliases: defaultdict[Place, list[Place]] = defaultdict(list)
-    onward: defaultdict[Place, list[tuple[Place, Stored]]] = defaultdict(list)
-    for into in routes.walked:
-        for entrance in routes.into[into]:
-            if not entrance.certain:
-                continue
-            if isinstance(entrance, Alias):
-                aliases[entrance.source].append(into)
-            elif isinstance(entrance, Stored) and entrance.source is not None:
-                onward[entrance.source].append((into, entrance))
-    ways = Ways(routes, dict(aliases), dict(onward), frozenset())
-    uncertain = {
-        into
-        for into in routes.walked
-        if any(not entrance.certain for entrance in routes.into[into])
-    }
-    return ways._replace(open=ways.downstream(uncertain))
+    def _part(self, goal: Goal, met: _Met) -> Part:
+        ground = self._ground
+        reached, reads = ground.shared.reached(met.reached), ground.changes.reads(met.keys)
+        return Part(goal, reached, tuple(met.unsure), reads, ground.moment)

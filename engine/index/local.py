@@ -14,7 +14,7 @@ import lmdb
 
 from engine.cache.shared import Lru
 from engine.index.closure import Closure
-from engine.index.closures import CLOSURE_BYTES, Allowance, Closures
+from engine.index.closures import Allowance, Closures
 from engine.index.encoding import Names
 from engine.index.files import (
     Held,
@@ -61,14 +61,14 @@ class LocalIndexes:
         root: Path,
         *,
         size: int,
-        closures: int = CLOSURE_BYTES,
+        allowance: Allowance | None = None,
         opened: Callable[[Path], Tables] | None = None,
     ) -> None:
-        """`closures` is how many bytes of memory may be taken by what is remembered of subjects;
-        `opened` opens one generation, which a process may have open only once."""
+        """`allowance` is what may be remembered of subjects; `opened` opens one generation, which a
+        process may have open only once."""
         self._root = root
         self._opened = opened or (lambda path: Tables(path, size=size, write=False))
-        self._allowance = Allowance(closures)
+        self._allowance = allowance or Allowance()
         self._stores: Lru[str, _Store] = Lru(_STORES)
 
     def shown(self, store_id: str, revision: int = 0) -> Shown | None:

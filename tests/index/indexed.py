@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine.consistency import utcnow
 from engine.errors import StoreNotFound
 from engine.index.build import Rows, StoredShape
+from engine.index.closures import Allowance
 from engine.index.files import Tables
 from engine.index.follow import Follower
 from engine.index.local import LocalIndexes, NodeReader
@@ -110,7 +111,9 @@ class IndexedStorage(MemoryStorage):
         self.root = Path(self._directory.name)
         self.followers: dict[str, Follower] = {}
         self.open: dict[Path, Tables] = {}
-        self.local = LocalIndexes(self.root, size=SIZE, opened=self._opened)
+        # Parts of closures, however few objects there are.
+        allowance = Allowance(few=1)
+        self.local = LocalIndexes(self.root, size=SIZE, allowance=allowance, opened=self._opened)
         self.served = self.refused = 0
 
     def _opened(self, path: Path) -> Tables:
