@@ -61,15 +61,18 @@ class LocalIndexes:
         root: Path,
         *,
         size: int,
+        stores: int = _STORES,
         allowance: Allowance | None = None,
         opened: Callable[[Path], Tables] | None = None,
     ) -> None:
-        """`allowance` is what may be remembered of subjects; `opened` opens one generation, which a
-        process may have open only once."""
+        """At most `stores` are open: who comes beyond has the one closed that was unused for
+        longest. `allowance` is what may be remembered of subjects; `opened` opens one generation,
+        which a process may have open only once."""
         self._root = root
         self._opened = opened or (lambda path: Tables(path, size=size, write=False))
         self._allowance = allowance or Allowance()
-        self._stores: Lru[str, _Store] = Lru(_STORES)
+        self._most = stores
+        self._stores: Lru[str, _Store] = Lru(stores)
 
     def shown(self, store_id: str, revision: int = 0) -> Shown | None:
         """What the index of a store shows now, None if there is none to be used. It is looked at
@@ -95,7 +98,7 @@ class LocalIndexes:
         store = self._stores.used(store_id)
         if store is not None:
             return store
-        if len(self._stores) >= _STORES:
+        if len(self._stores) >= self._most:
             _, unused = self._stores.popitem(last=False)
             unused.close()
         made = _Store(self._root / store_id, self._opened, self._allowance)
