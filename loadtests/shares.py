@@ -27,6 +27,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from api.memory import settle
 from loadtests import tenants as organisations
 from loadtests.bench import machine
 from loadtests.driver import closed_loop
@@ -126,12 +127,13 @@ def measure(service: Service, workload: Workload, seconds: float) -> dict[str, A
     return {"workload": workload.name, "processor": processor, "places": places, "steps": steps}
 
 
-def run(seconds: float) -> dict[str, Any]:
+def run(tuples: int, seconds: float) -> dict[str, Any]:
     """Everything that is measured, as JSON has it."""
-    made = Tenants(TUPLES)
+    made = Tenants(tuples)
     with stonetown(1) as service:
         count = service.fill(organisations.SCHEMA, map(tuple_of, made.rows()))
         service.index()
+        settle()
         with service.pinned():
             rows = [measure(service, workload, seconds) for workload in tenant_workloads(made)]
     return {"machine": machine(), "tuples": count, "rows": rows}
@@ -152,13 +154,14 @@ def table(found: dict[str, Any], what: str = "places") -> Table:
 def main() -> int:
     """Exit status 1 where there is no `perf`."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m loadtests.shares")
+    parser.add_argument("--tuples", type=int, default=TUPLES, help="how large a store")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each kind of question")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     if shutil.which(PERF) is None:
         sys.stderr.write("There is no perf here; Debian and Ubuntu: apt install linux-perf\n")
         return 1
-    found = run(arguments.seconds)
+    found = run(arguments.tuples, arguments.seconds)
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:

@@ -98,8 +98,8 @@ class Closure:
         return None if count > most else Members(each, count)
 
     def holds(self, moment: int, changes: Changes) -> bool:
-        """Whether nothing that it was made from has changed, as noted by now. At `moment` something
-        was noted that may be of concern, and not since."""
+        """Whether nothing that it was made from has changed, as noted by now; `moment` is that of
+        the last change that may be of concern."""
         if self.seen < moment:
             if changes.since(self.seen, self.reads):
                 return False
@@ -186,7 +186,7 @@ class Walk:
         fresh: list[tuple[Goal, _Met]] = []
         for goal in dict.fromkeys(firsts):
             part = parts.get(goal)
-            if part is not None and part.holds(ground.moment, ground.changes):
+            if part is not None and part.holds(self._ways.changed, ground.changes):
                 known.append(part)
                 self._left -= 1
                 continue
@@ -231,7 +231,9 @@ class Walk:
             return
         subject_id = packed(id_)
         plain, others = self._view.reached_from(access, subject_id, self._left)
-        met.keys.add(REVERSE + access.form + access.relation + subject_id)
+        kind = REVERSE + access.form + access.relation
+        self._ways.kinds.add(kind)
+        met.keys.add(kind + subject_id)
         if others:
             met.unsure.add(step.into)
         if step.plain and plain:

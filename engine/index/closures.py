@@ -28,6 +28,9 @@ CLOSURE_BYTES = 1 << 25
 """What the closures of a process may take together, where nothing else is said."""
 _FEW = 8
 _COSTS_KEPT = 20_000
+_OF_KIND = len(REVERSE) + 4
+"""How far the keys of tuples of one kind are the same: two bytes for the form of the subject, two
+for the relation."""
 _TRIED, _MOST = 500, 4_000
 """Objects and reads of the largest closure that is made whatever walking has cost, and of the
 largest of all. To meet 500 takes about a millisecond."""
@@ -83,6 +86,7 @@ class Closures:
         self._changes = allowance.changes
         self._revision = -1
         self._moment = 0
+        self._kinds: dict[bytes, int] = {}
         self._names = -1
         self._kept: Lru[Asked, Closure] = Lru(sys.maxsize)
         self._costs: Lru[int, tuple[int, int]] = Lru(_COSTS_KEPT)
@@ -96,7 +100,7 @@ class Closures:
         if held.head.revision != self._revision and not self._advance(held, transaction):
             return None
         made = self._kept.used(asked)
-        if made is None or made.holds(self._moment, self._changes):
+        if made is None or made.holds(self._changed(made.ways), self._changes):
             return made
         del self._kept[asked]
         self._gone(made)
@@ -127,6 +131,7 @@ class Closures:
         ways = self._ways.used(key)
         if ways is None:
             ways = self._ways.put(key, Ways(*key, asked.subject.type))
+        self._changed(ways)
         ground = Ground(view, self._changes, self._shared, self._moment, self._allowance.few)
         return Walk(ways, ground, most).run(asked.subject)
 
@@ -175,6 +180,17 @@ class Closures:
         self.taken += size
         self._allowance.take(size)
 
+    def _changed(self, ways: Ways) -> int:
+        """The moment of the last change of a tuple like those that closures of these ways are made
+        from. Most that is written is of no concern to any: who owns a document."""
+        if ways.looked != self._moment:
+            ways.looked = self._moment
+            last = 0
+            for kind in ways.kinds:
+                last = max(last, self._kinds.get(kind, 0))
+            ways.changed = last
+        return ways.changed
+
     def _advance(self, held: Held, transaction: Any) -> bool:
         """Note what has changed; False if the closures are of a later revision than `held`."""
         before, now = self._revision, held.head.revision
@@ -196,6 +212,7 @@ class Closures:
                     break
                 for key, _ in notes:
                     if key[:1] == REVERSE:
+                        self._kinds[key[:_OF_KIND]] = self._moment
                         self._changes.note(key)
         self._revision, self._names = now, held.names
         return True

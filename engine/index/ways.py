@@ -30,9 +30,13 @@ class Step(NamedTuple):
 class Ways:
     """All ways to one place. `numbers` are those of the places that are walked, by their plans;
     `itself` are those that the subject's own object is at, and `begin` are the reads of its own
-    tuples; from a place lead `aliases` and `onward`. `parts` are what is known of objects."""
+    tuples; from a place lead `aliases` and `onward`. `parts` are what is known of objects, `kinds`
+    what the keys of all tuples begin with that were read for it."""
 
-    __slots__ = ("_open", "_sure", "aliases", "begin", "itself", "numbers", "onward", "parts")
+    __slots__ = (
+        *("_open", "_sure", "aliases", "begin", "itself", "kinds", "numbers", "onward", "parts"),
+        *("changed", "looked"),
+    )
 
     def __init__(self, entrances: Entrances, place: Place, kind: str) -> None:
         routes = Routes(entrances, [place])
@@ -45,6 +49,9 @@ class Ways:
         self.aliases: list[list[int]] = [[] for _ in places]
         self.onward: list[list[Step]] = [[] for _ in places]
         self.parts: dict[Goal, Part] = {}
+        self.kinds: set[bytes] = set()
+        self.changed = self.looked = 0
+        """The moment at which a tuple of these kinds changed last, as was looked up at `looked`."""
         uncertain: set[int] = set()
         for walked, number in places.items():
             for entrance in routes.into[walked]:
