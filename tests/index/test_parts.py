@@ -191,6 +191,19 @@ async def test_a_change_of_what_a_group_reaches_is_seen_by_all_in_it(
     for user in ("ann", "bob"):
         remembered.ask(user)
         assert remembered.seen(user, ["f0", "f7"]) == ["f0"]
+    await remembered.change(removed="group:ops#member@user:dee")
+    await remembered.change(removed=shared("eng", ["f8"])[0])
+    for user in ("cy", "ann"):
+        remembered.ask(user)
+        assert remembered.seen(user, ["f0", "f7", "f8"]) == ["f0"]
+
+
+async def test_who_asks_first_after_a_change_sees_it(remembered: Remembered) -> None:
+    await remembered.begin(TEAM)
+    remembered.ask("ann")
+    await remembered.change(removed=shared("eng", ["f7"])[0])
+    remembered.ask("cy")
+    assert remembered.seen("cy", ["f0", "f7"]) == ["f0"]
 
 
 async def test_a_group_that_led_nowhere_may_lead_on(remembered: Remembered) -> None:
